@@ -1,0 +1,50 @@
+import { ecb, gcm } from '@noble/ciphers/aes.js';
+import { equalBytes } from '@noble/ciphers/utils.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256, sha512 } from '@noble/hashes/sha2.js';
+import { BLOCK_BYTES, requireEcb, requireGcm, requireLength } from './lengths.ts';
+import type { CryptoProvider } from './provider.ts';
+
+/** The provider in plain JavaScript (@noble), for browsers. */
+export const nobleProvider: CryptoProvider = {
+  name: 'noble',
+
+  sha256: (data) => sha256(data),
+
+  sha512: (data) => sha512(data),
+
+  hmacSha256: (key, data) => hmac(sha256, key, data),
+
+  aesEcbEncrypt(key, blocks) {
+    requireEcb(key, blocks);
+    return ecb(key, { disablePadding: true }).encrypt(blocks);
+  },
+
+  aesEcbDecrypt(key, blocks) {
+    requireEcb(key, blocks);
+    return ecb(key, { disablePadding: true }).decrypt(blocks);
+  },
+
+  aesGcmEncrypt(key, iv, aad, plaintext) {
+    requireGcm(key, iv);
+    const sealed = gcm(key, iv, aad).encrypt(plaintext);
+    return { ciphertext: sealed.slice(0, plaintext.length), tag: sealed.slice(plaintext.length) };
+  },
+
+  aesGcmDecrypt(key, iv, aad, ciphertext, tag) {
+    requireGcm(key, iv);
+    requireLength('AES-GCM tag', tag, BLOCK_BYTES);
+    const sealed = new Uint8Array(ciphertext.length + BLOCK_BYTES);
+    sealed.set(ciphertext);
+    sealed.set(tag, ciphertext.length);
+    const cipher = gcm(key, iv, aad);
+    try {
+      return cipher.decrypt(sealed);
+    } catch {
+      // The lengths were checked above, so all that `decrypt` can object to is the tag.
+      return null;
+    }
+  },
+
+  equal: (a, b) => equalBytes(a, b),
+};

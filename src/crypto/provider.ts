@@ -1,0 +1,54 @@
+/** Ciphertext and its 16-byte authentication tag. */
+export interface Sealed {
+  readonly ciphertext: Uint8Array;
+  readonly tag: Uint8Array;
+}
+
+/**
+ * The cryptographic primitives that the architectures need, synchronous because native code never waits inside a call.
+ *
+ * A provider is handed to whoever needs one; there is no global. No method changes its arguments, and each result is
+ * memory of its own. A key, IV, tag or data of a length that a method does not take is a mistake of the caller, who
+ * has to check what comes from outside: it throws `RangeError`.
+ */
+export interface CryptoProvider {
+  /** What stands behind this provider, for reports: `node` or `noble`. */
+  readonly name: string;
+
+  /** SHA-256 (FIPS 180-4): 32 bytes. */
+  sha256(data: Uint8Array): Uint8Array;
+
+  /** SHA-512 (FIPS 180-4): 64 bytes. */
+  sha512(data: Uint8Array): Uint8Array;
+
+  /** HMAC-SHA-256 (RFC 2104): 32 bytes. The key may have any length. */
+  hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array;
+
+  /**
+   * AES-128 (16-byte key) or AES-256 (32-byte key) over each block on its own (FIPS 197), without padding.
+   * `blocks` is a whole number of 16-byte blocks, possibly none; the result has the same length.
+   */
+  aesEcbEncrypt(key: Uint8Array, blocks: Uint8Array): Uint8Array;
+
+  /** The inverse of `aesEcbEncrypt`. */
+  aesEcbDecrypt(key: Uint8Array, blocks: Uint8Array): Uint8Array;
+
+  /**
+   * AES-GCM (NIST SP 800-38D) with a 16- or 32-byte key, an IV of 8 to 128 bytes and a 16-byte tag. An IV of 12 bytes
+   * is used as it is, any other length goes through GHASH: a 16-byte IV is not its first 12 bytes and a counter
+   * (power-pef.md 7.3).
+   */
+  aesGcmEncrypt(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Sealed;
+
+  /** The inverse of `aesGcmEncrypt`: the plaintext, or null, and nothing of the plaintext, if the tag does not verify. */
+  aesGcmDecrypt(
+    key: Uint8Array,
+    iv: Uint8Array,
+    aad: Uint8Array,
+    ciphertext: Uint8Array,
+    tag: Uint8Array,
+  ): Uint8Array | null;
+
+  /** Whether both have the same length and bytes, in a time that depends on the length alone. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
+}

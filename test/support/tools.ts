@@ -1,0 +1,69 @@
+import { spawnSync } from 'node:child_process';
+
+/** Foreign tools that judge us, each with a command that succeeds where it is installed and its Debian package. */
+const TOOLS = {
+  'powerpc64le-linux-gnu-gcc': {
+    probe: ['powerpc64le-linux-gnu-gcc', '--version'],
+    package: 'gcc-powerpc64le-linux-gnu',
+  },
+  'powerpc64le-linux-gnu-as': {
+    probe: ['powerpc64le-linux-gnu-as', '--version'],
+    package: 'binutils-powerpc64le-linux-gnu',
+  },
+  'powerpc64le-linux-gnu-ld': {
+    probe: ['powerpc64le-linux-gnu-ld', '--version'],
+    package: 'binutils-powerpc64le-linux-gnu',
+  },
+  'powerpc64le-linux-gnu-objcopy': {
+    probe: ['powerpc64le-linux-gnu-objcopy', '--version'],
+    package: 'binutils-powerpc64le-linux-gnu',
+  },
+  'powerpc64le-linux-gnu-objdump': {
+    probe: ['powerpc64le-linux-gnu-objdump', '--version'],
+    package: 'binutils-powerpc64le-linux-gnu',
+  },
+  'powerpc64le-linux-gnu-readelf': {
+    probe: ['powerpc64le-linux-gnu-readelf', '--version'],
+    package: 'binutils-powerpc64le-linux-gnu',
+  },
+  'powerpc64-linux-gnu-as': { probe: ['powerpc64-linux-gnu-as', '--version'], package: 'binutils-powerpc64-linux-gnu' },
+  'powerpc64-linux-gnu-ld': { probe: ['powerpc64-linux-gnu-ld', '--version'], package: 'binutils-powerpc64-linux-gnu' },
+  'powerpc64-linux-gnu-objdump': {
+    probe: ['powerpc64-linux-gnu-objdump', '--version'],
+    package: 'binutils-powerpc64-linux-gnu',
+  },
+  'qemu-system-ppc64': { probe: ['qemu-system-ppc64', '--version'], package: 'qemu-system-ppc' },
+  'qemu-ppc64le': { probe: ['qemu-ppc64le', '--version'], package: 'qemu-user' },
+  dtc: { probe: ['dtc', '--version'], package: 'device-tree-compiler' },
+  'python3-cryptography': { probe: ['python3', '-c', 'import cryptography'], package: 'python3-cryptography' },
+} as const satisfies Record<string, { probe: readonly [string, ...string[]]; package: string }>;
+
+export type ToolName = keyof typeof TOOLS;
+
+export interface Tool {
+  available: boolean;
+  /** Why the tool cannot be used, and what to install; empty where it can. */
+  reason: string;
+}
+
+const found = new Map<ToolName, Tool>();
+
+/**
+ * Tells whether a foreign tool can be used here, for `describe.skipIf(!requireTool('dtc').available)`.
+ * A missing tool is said once per test file, in one line on stderr, so that no skip goes unexplained.
+ */
+export function requireTool(name: ToolName): Tool {
+  const known = found.get(name);
+  if (known) return known;
+  const {
+    probe: [command, ...args],
+    package: debianPackage,
+  } = TOOLS[name];
+  const { error, status } = spawnSync(command, args, { stdio: 'ignore' });
+  const available = error === undefined && status === 0;
+  const reason = available ? '' : `${name} is not installed (Debian package ${debianPackage})`;
+  if (!available) process.stderr.write(`skipped: ${reason}\n`);
+  const tool = { available, reason };
+  found.set(name, tool);
+  return tool;
+}
