@@ -1,0 +1,570 @@
+import { type Expr, i32, i64, localGet, select } from '../wasm/expr.ts';
+import { FunctionBuilder, type Label } from '../wasm/function.ts';
+import { ModuleBuilder } from '../wasm/module.ts';
+import { OP } from '../wasm/opcode.ts';
+import { I32, I64 } from '../wasm/types.ts';
+import { emitLoad, emitStore, high32, loadSlot, low32, SLOW_SIGNATURE, type SlowPaths, storeSlot } from './emit.ts';
+import type { Instruction, InstructionSet } from './instruction.ts';
+import { LEAF, type Statement } from './ir.ts';
+import {
+  CONTEXT,
+  EXIT,
+  HELPER_RESULT,
+  INSTRUCTION_TLB,
+  PAGE_MASK,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  REGION_HASH,
+  SLOT,
+} from './layout.ts';
+import type { Mode } from './semantics.ts';
+import {
+  type Meaning,
+  runtimeMeaning,
+  type SplitValues,
+  splitCombinations,
+  splitValuesOf,
+  visitExpressions,
+} from './specialize.ts';
+import type { SlotFile, StateLayout } from './state.ts';
+
+const EXECUTE_BYTES = 16;
+const NO_REGION = -1;
+
+/** The handlers of one instruction set: numbers for decode slots, alike in every mode. */
+export class HandlerTable<M extends Mode> {
+  readonly isa: InstructionSet<M>;
+  readonly handlers: { readonly instruction: Instruction<M>; readonly values: SplitValues }[] = [];
+  readonly #numbers = new Map<Instruction<M>, Map<string, number>>();
+
+  constructor(isa: InstructionSet<M>) {
+    this.isa = isa;
+    for (const instruction of isa.instructions) {
+      const numbers = new Map<string, number>();
+      this.#numbers.set(instruction, numbers);
+      for (const values of splitCombinations(instruction)) {
+        numbers.set(values.join(), SLOT.firstHandler + this.handlers.length);
+        this.handlers.push({ instruction, values });
+      }
+    }
+    const limit = 0x10000 - SLOT.firstHandler;
+    if (this.handlers.length > limit)
+      throw new Error(`${this.handlers.length} handlers, but only ${limit} decode slots`);
+  }
+
+  /** The decode slot of an instruction word, `SLOT.undefined` where it is none. */
+  slotOf(head: number, tail: number): number {
+    const instruction = this.isa.decode(head, tail);
+    if (instruction === undefined) return SLOT.undefined;
+    const word = instruction.pattern.length === 2 ? head >>> 16 : head;
+    const number = this.#numbers.get(instruction)?.get(splitValuesOf(instruction, word, tail).join());
+    if (number === undefined) throw new Error(`${instruction.name} has no handler for 0x${head.toString(16)}`);
+    return number;
+  }
+}
+
+/** How an interpreter is built. */
+export interface InterpreterOptions {
+  /** Look up translated regions and count passes on the way to one. */
+  readonly translate: boolean;
+  /** Passes of a loop head or call target before it is reported as hot. */
+  readonly hotThreshold: number;
+}
+
+/** Imports of an interpreter module, all from module `engine`. */
+export const INTERPRETER_IMPORTS = {
+  memory: 'memory',
+  load: 'load',
+  store: 'store',
+  /** (low, high) → host address of the instruction, 0 where the fetch faulted; sets `CONTEXT.fetchDelta`. */
+  fetch: 'fetch',
+  /** (host address, slot address): fills the decode slot. */
+  decode: 'decode',
+  /** (low, high) → 1 with the execute buffer filled from the two pages, 0 where the fetch faulted. */
+  crossing: 'crossing',
+  /** (length of the executing instruction): makes `CONTEXT.executeText` ready to be executed. */
+  execute: 'execute',
+  /** (helper, a, b) → one of `HELPER_RESULT`. */
+  helper: 'helper',
+} as const;
+
+/**
+ * Builds the interpreter of one mode: one function, a loop around a jump table over decode slots. It keeps the budget exactly, one
+ * instruction at a time, and leaves with exact state at every trap.
+ */
+export function buildInterpreter<M extends Mode>(
+  table: HandlerTable<M>,
+  layout: StateLayout,
+  mode: M,
+  wasmPages: number,
+  options: InterpreterOptions,
+): Uint8Array<ArrayBuffer> {
+  return new InterpreterBuilder(table, layout, mode, wasmPages, options).build();
+}
+
+class InterpreterBuilder<M extends Mode> {
+  readonly #table: HandlerTable<M>;
+  readonly #layout: StateLayout;
+  readonly #mode: M;
+  readonly #options: InterpreterOptions;
+  readonly #module = new ModuleBuilder();
+  readonly #slow: SlowPaths;
+  readonly #fetch: number;
+  readonly #decode: number;
+  readonly #crossing: number;
+  readonly #execute: number;
+  readonly #helper: number;
+  readonly #b: FunctionBuilder;
+  /** Whether instructions can run from the execute buffer, so that the next one does not follow in storage. */
+  readonly #buffered: boolean;
+  readonly #context = localGet(I32, 0);
+  readonly #nia: number;
+  readonly #hostPc: number;
+  readonly #pcDelta: number;
+  readonly #slotDelta: number;
+  readonly #budget: number;
+  readonly #exit: number;
+  readonly #dataTlb: number;
+  readonly #instructionTlb: number;
+  readonly #regionHash: number;
+  readonly #head: number;
+  readonly #tail: number;
+  #leaveAtNia: Label = { depth: 0 };
+  #leaveHere: Label = { depth: 0 };
+  #enter: Label = { depth: 0 };
+  #dispatch: Label = { depth: 0 };
+  /** Locals of the temporaries of the handler at hand. */
+  #temps: number[] = [];
+  #files: readonly SlotFile[] = [];
+  #length = 0;
+
+  constructor(table: HandlerTable<M>, layout: StateLayout, mode: M, wasmPages: number, options: InterpreterOptions) {
+    this.#table = table;
+    this.#layout = layout;
+    this.#mode = mode;
+    this.#options = options;
+    this.#buffered = table.isa.alignment === 2;
+    const m = this.#module;
+    m.importMemory('engine', INTERPRETER_IMPORTS.memory, wasmPages, wasmPages);
+    const { params, results } = SLOW_SIGNATURE;
+    this.#slow = {
+      load: m.importFunction('engine', INTERPRETER_IMPORTS.load, params, results),
+      store: m.importFunction('engine', INTERPRETER_IMPORTS.store, params, results),
+    };
+    this.#fetch = m.importFunction('engine', INTERPRETER_IMPORTS.fetch, [I32, I32], [I32]);
+    this.#decode = m.importFunction('engine', INTERPRETER_IMPORTS.decode, [I32, I32], []);
+    this.#crossing = m.importFunction('engine', INTERPRETER_IMPORTS.crossing, [I32, I32], [I32]);
+    this.#execute = m.importFunction('engine', INTERPRETER_IMPORTS.execute, [I32], []);
+    this.#helper = m.importFunction('engine', INTERPRETER_IMPORTS.helper, [I32, I32, I32], [I32]);
+    const b = new FunctionBuilder([I32], [I32], (leaf) => this.#lower(leaf));
+    this.#b = b;
+    this.#nia = b.local(I64);
+    this.#hostPc = b.local(I32);
+    this.#pcDelta = b.local(I64);
+    this.#slotDelta = b.local(I32);
+    this.#budget = b.local(I32);
+    this.#exit = b.local(I32);
+    this.#dataTlb = b.local(I32);
+    this.#instructionTlb = b.local(I32);
+    this.#regionHash = b.local(I32);
+    this.#head = b.local(I32);
+    this.#tail = b.local(I32);
+  }
+
+  build(): Uint8Array<ArrayBuffer> {
+    const b = this.#b;
+    b.block((leaveAtNia) => {
+      this.#leaveAtNia = leaveAtNia;
+      b.block((leaveHere) => {
+        this.#leaveHere = leaveHere;
+        this.#prologue();
+        b.loop((enter) => {
+          this.#enter = enter;
+          this.#emitEnter();
+          b.loop((dispatch) => {
+            this.#dispatch = dispatch;
+            this.#emitHandlers();
+          });
+        });
+        b.unreachable();
+      });
+      b.set(this.#nia, this.#pc());
+    });
+    b.store64(this.#context, localGet(I64, this.#nia), CONTEXT.pc);
+    b.store32(this.#context, localGet(I32, this.#budget), CONTEXT.budget);
+    b.push(localGet(I32, this.#exit));
+    this.#module.function(b, 'run');
+    return this.#module.finish();
+  }
+
+  #prologue(): void {
+    const b = this.#b;
+    const from: [number, number][] = [
+      [this.#budget, CONTEXT.budget],
+      [this.#dataTlb, CONTEXT.dataTlb],
+      [this.#instructionTlb, CONTEXT.instructionTlb],
+      [this.#regionHash, CONTEXT.regionHash],
+    ];
+    for (const [local, offset] of from) b.set(local, i32.load(this.#context, offset));
+    b.set(this.#nia, i64.load(this.#context, CONTEXT.pc));
+  }
+
+  /** Finds the page of `nia` in the instruction TLB and points the fetch at it. */
+  #emitEnter(): void {
+    const b = this.#b;
+    const nia = localGet(I64, this.#nia);
+    b.scope(() => {
+      const index = i32.and(
+        i32.shrU(low32(nia), i32.const(PAGE_SHIFT - INSTRUCTION_TLB.entryShift)),
+        i32.const((INSTRUCTION_TLB.entries - 1) << INSTRUCTION_TLB.entryShift),
+      );
+      const entry = b.let(i32.add(localGet(I32, this.#instructionTlb), index));
+      b.if(
+        i64.eq(i64.load(entry, INSTRUCTION_TLB.base), i64.and(nia, i64.const(-PAGE_SIZE))),
+        () => {
+          b.set(this.#hostPc, i32.add(low32(nia), i32.load(entry, INSTRUCTION_TLB.addend)));
+          b.set(this.#slotDelta, i32.load(entry, INSTRUCTION_TLB.delta));
+        },
+        () => {
+          b.callStatement(this.#fetch, [low32(nia), high32(nia)]);
+          b.popTo(this.#hostPc);
+          b.if(i32.eqz(localGet(I32, this.#hostPc)), () => this.#leave(EXIT.fault, this.#leaveAtNia));
+          b.set(this.#slotDelta, i32.load(this.#context, CONTEXT.fetchDelta));
+        },
+        'likely',
+      );
+    });
+    b.set(this.#pcDelta, i64.sub(nia, i64.extendU(localGet(I32, this.#hostPc))));
+  }
+
+  #emitHandlers(): void {
+    const b = this.#b;
+    const { handlers } = this.#table;
+    const count = SLOT.firstHandler + handlers.length;
+    const labels = b.openBlocks(count);
+    const slot = i32.load16U(i32.add(localGet(I32, this.#hostPc), localGet(I32, this.#slotDelta)));
+    b.brTable(slot, labels.slice(0, -1), labels[count - 1] as Label);
+    for (let number = 0; number < count; number++) {
+      b.closeBlock();
+      b.scope(() => this.#emitSlot(number));
+    }
+  }
+
+  #emitSlot(number: number): void {
+    const b = this.#b;
+    switch (number) {
+      case SLOT.undecoded: {
+        const hostPc = localGet(I32, this.#hostPc);
+        b.callStatement(this.#decode, [hostPc, i32.add(hostPc, localGet(I32, this.#slotDelta))]);
+        b.br(this.#dispatch);
+        return;
+      }
+      case SLOT.undefined:
+        this.#charge();
+        this.#leave(EXIT.undefined, this.#leaveHere);
+        return;
+      case SLOT.crossing: {
+        const done = b.temp(I32);
+        const pc = b.let(this.#pc());
+        b.callStatement(this.#crossing, [low32(pc), high32(pc)]);
+        b.popTo(done);
+        b.if(i32.eqz(localGet(I32, done)), () => this.#leave(EXIT.fault, this.#leaveHere));
+        this.#runBuffer(pc);
+        return;
+      }
+      case SLOT.executeEnd:
+        b.set(this.#nia, i64.load(this.#context, CONTEXT.executeReturn));
+        b.br(this.#enter);
+        return;
+      default: {
+        const handler = this.#table.handlers[number - SLOT.firstHandler];
+        if (handler === undefined) throw new Error(`no handler ${number}`);
+        const { instruction, values } = handler;
+        this.#emitHandler(instruction, runtimeMeaning(this.#mode, instruction, values));
+      }
+    }
+  }
+
+  #emitHandler(instruction: Instruction<M>, meaning: Meaning): void {
+    const b = this.#b;
+    this.#charge();
+    this.#temps = [];
+    this.#files = meaning.files;
+    this.#length = instruction.pattern.length;
+    this.#fetchWords(meaning.statements);
+    const falls = this.#emitStatements(meaning.statements);
+    if (!falls) return;
+    b.set(this.#hostPc, i32.add(localGet(I32, this.#hostPc), i32.const(this.#length)));
+    b.if(
+      i32.eqz(i32.and(localGet(I32, this.#hostPc), i32.const(PAGE_MASK))),
+      () => {
+        b.set(this.#nia, this.#pc());
+        b.br(this.#enter);
+      },
+      undefined,
+      'unlikely',
+    );
+    b.br(this.#dispatch);
+  }
+
+  /** Loads the instruction's own bytes, as far as the meaning looks at them. */
+  #fetchWords(statements: readonly Statement[]): void {
+    const b = this.#b;
+    let head = false;
+    let tail = false;
+    visitExpressions(statements, (e) => {
+      head ||= e.op === LEAF.head;
+      tail ||= e.op === LEAF.tail;
+    });
+    const hostPc = localGet(I32, this.#hostPc);
+    if (head) {
+      const narrow = this.#length === 2;
+      b.set(this.#head, narrow ? i32.load16U(hostPc) : i32.load(hostPc));
+      this.#orderWord(this.#head, narrow);
+    }
+    if (tail) {
+      b.set(this.#tail, i32.load16U(hostPc, 4));
+      this.#orderWord(this.#tail, true);
+    }
+  }
+
+  #orderWord(local: number, narrow: boolean): void {
+    if (!this.#mode.instructionsBigEndian) return;
+    const word = localGet(I32, local);
+    const rotated = (by: number, mask: number): Expr<I32> => i32.and(i32.rotl(word, i32.const(by)), i32.const(mask));
+    this.#b.set(
+      local,
+      narrow
+        ? i32.or(i32.shrU(word, i32.const(8)), i32.and(i32.shl(word, i32.const(8)), i32.const(0xff00)))
+        : i32.or(rotated(8, 0x00ff00ff), rotated(24, 0xff00ff00)),
+    );
+  }
+
+  /** @returns whether control can reach what follows */
+  #emitStatements(statements: readonly Statement[]): boolean {
+    for (const s of statements) {
+      if (!this.#emitStatement(s)) return false;
+    }
+    return true;
+  }
+
+  #emitStatement(s: Statement): boolean {
+    const b = this.#b;
+    const fault = (): void => this.#leave(EXIT.fault, this.#leaveHere);
+    const dataTlb = localGet(I32, this.#dataTlb);
+    switch (s.kind) {
+      case 'let':
+        b.set(this.#temp(s.temp), s.value);
+        return true;
+      case 'set':
+        storeSlot(b, this.#context, s.slot, s.value);
+        return true;
+      case 'setAt': {
+        const at = this.#fileAddress(s.file, s.index);
+        b.store(s.file.width === 64 ? OP.i64_store : OP.i32_store8, at, s.value, s.file.offset);
+        return true;
+      }
+      case 'load':
+        b.set(this.#temp(s.temp), emitLoad(b, this.#context, dataTlb, this.#slow, s, s.signed, fault));
+        return true;
+      case 'store':
+        emitStore(b, this.#context, dataTlb, this.#slow, s, s.value, { fault });
+        return true;
+      case 'if':
+        b.if(
+          s.condition,
+          () => void this.#emitStatements(s.whenTrue),
+          s.whenFalse.length > 0 ? () => void this.#emitStatements(s.whenFalse) : undefined,
+        );
+        return true;
+      case 'jump':
+        return this.#emitJump(s);
+      case 'trap':
+        b.store32(this.#context, i32.const(s.cause), CONTEXT.exit);
+        b.store32(this.#context, s.argument, CONTEXT.exitArgument);
+        this.#leave(EXIT.trap, this.#leaveHere);
+        return false;
+      case 'helper': {
+        const next = b.let(this.#nextPc());
+        b.store64(this.#context, this.#pc(), CONTEXT.pc);
+        b.store32(this.#context, localGet(I32, this.#budget), CONTEXT.budget);
+        const result = b.temp(I32);
+        b.callStatement(this.#helper, [i32.const(s.helper), s.a, s.b]);
+        b.popTo(result);
+        b.if(i32.eqz(localGet(I32, result)), () => b.return(i32.const(EXIT.helper)));
+        b.set(this.#budget, i32.load(this.#context, CONTEXT.budget));
+        b.set(this.#nia, next);
+        b.brIf(i32.eq(localGet(I32, result), i32.const(HELPER_RESULT.goOn)), this.#enter);
+        this.#leave(EXIT.none, this.#leaveAtNia);
+        return false;
+      }
+      case 'execute': {
+        const pc = b.let(this.#pc());
+        b.store64(this.#context, s.text, CONTEXT.executeText);
+        b.store64(this.#context, pc, CONTEXT.pc);
+        b.callStatement(this.#execute, [i32.const(this.#length)]);
+        b.set(this.#budget, i32.add(localGet(I32, this.#budget), i32.const(1)));
+        this.#runBuffer(pc);
+        return false;
+      }
+    }
+  }
+
+  #emitJump(s: Extract<Statement, { kind: 'jump' }>): boolean {
+    const b = this.#b;
+    const target = b.let(s.target);
+    const condition = s.condition === null ? null : b.let(s.condition);
+    const taken = (): void => {
+      if (this.#options.translate && (s.how === 'direct' || s.call)) this.#countPass(target, s.call);
+      const samePage = i64.eqz(i64.shrU(i64.xor(target, this.#pc()), i64.const(PAGE_SHIFT)));
+      b.if(
+        this.#buffered ? i32.and(samePage, i32.eqz(this.#inBuffer())) : samePage,
+        () => {
+          const page = i32.and(localGet(I32, this.#hostPc), i32.const(-PAGE_SIZE));
+          b.set(this.#hostPc, i32.or(page, i32.and(low32(target), i32.const(PAGE_MASK))));
+          b.br(this.#dispatch);
+        },
+        undefined,
+        'likely',
+      );
+      b.set(this.#nia, target);
+      b.br(this.#enter);
+    };
+    if (condition === null) {
+      taken();
+      return false;
+    }
+    b.if(condition, taken);
+    return true;
+  }
+
+  /**
+   * On a backward jump or a call: leaves to a translated region if the target has one, else counts the pass. Forward targets are not counted,
+   * because entries in the middle of loops make regions irreducible.
+   */
+  #countPass(target: Expr<I64>, call: boolean): void {
+    const b = this.#b;
+    const count = (): void => {
+      const index = i32.and(
+        i32.shl(low32(target), i32.const(REGION_HASH.entryShift - 2)),
+        i32.const((REGION_HASH.entries - 1) << REGION_HASH.entryShift),
+      );
+      const entry = b.let(i32.add(localGet(I32, this.#regionHash), index));
+      const region = b.let(i32.load(entry, REGION_HASH.region));
+      b.if(
+        i64.eq(i64.load(entry, REGION_HASH.address), target),
+        () => {
+          const leave = (exit: number): void => {
+            b.set(this.#nia, target);
+            this.#leave(exit, this.#leaveAtNia);
+          };
+          b.if(i32.ne(region, i32.const(NO_REGION)), () => leave(EXIT.none));
+          const heat = b.let(i32.add(i32.load(entry, REGION_HASH.heat), i32.const(1)));
+          b.store32(entry, heat, REGION_HASH.heat);
+          b.if(i32.eq(heat, i32.const(this.#options.hotThreshold)), () => leave(EXIT.hot), undefined, 'unlikely');
+        },
+        () =>
+          b.if(i32.eq(region, i32.const(NO_REGION)), () => {
+            b.store64(entry, target, REGION_HASH.address);
+            b.store32(entry, i32.const(0), REGION_HASH.heat);
+          }),
+      );
+    };
+    if (call) count();
+    else b.if(i64.leU(target, this.#pc()), count);
+  }
+
+  /** Goes on in the execute buffer, whose instruction stands for the one at `pc`. */
+  #runBuffer(pc: Expr<I64>): void {
+    const b = this.#b;
+    b.set(this.#hostPc, i32.add(this.#context, i32.const(CONTEXT.executeText)));
+    b.set(this.#slotDelta, i32.const(CONTEXT.executeSlots - CONTEXT.executeText));
+    b.set(this.#pcDelta, i64.sub(pc, i64.extendU(localGet(I32, this.#hostPc))));
+    b.br(this.#dispatch);
+  }
+
+  #charge(): void {
+    const b = this.#b;
+    const budget = localGet(I32, this.#budget);
+    b.if(i32.eqz(budget), () => this.#leave(EXIT.budget, this.#leaveHere), undefined, 'unlikely');
+    b.set(this.#budget, i32.sub(budget, i32.const(1)));
+  }
+
+  #leave(exit: number, where: Label): void {
+    this.#b.set(this.#exit, i32.const(exit));
+    this.#b.br(where);
+  }
+
+  #pc(): Expr<I64> {
+    return i64.add(localGet(I64, this.#pcDelta), i64.extendU(localGet(I32, this.#hostPc)));
+  }
+
+  #inBuffer(): Expr<I32> {
+    const start = i32.add(this.#context, i32.const(CONTEXT.executeText));
+    return i32.ltU(i32.sub(localGet(I32, this.#hostPc), start), i32.const(EXECUTE_BYTES));
+  }
+
+  #nextPc(): Expr<I64> {
+    const follows = i64.add(this.#pc(), i64.const(this.#length));
+    return this.#buffered ? select(this.#inBuffer(), i64.load(this.#context, CONTEXT.executeReturn), follows) : follows;
+  }
+
+  #temp(leaf: Expr): number {
+    const number = leaf.imm as number;
+    let local = this.#temps[number];
+    if (local === undefined) {
+      local = this.#b.temp(leaf.type);
+      this.#temps[number] = local;
+    }
+    return local;
+  }
+
+  #fileAddress(file: SlotFile, index: Expr<I32>): Expr<I32> {
+    return i32.add(this.#context, scaled(index, file.shift));
+  }
+
+  #lower(leaf: Expr): void {
+    const b = this.#b;
+    switch (leaf.op) {
+      case LEAF.slot: {
+        const slot = this.#layout.slots[leaf.imm as number];
+        if (slot === undefined) throw new Error(`no slot ${leaf.imm}`);
+        return b.push(loadSlot(this.#context, slot));
+      }
+      case LEAF.file: {
+        const file = this.#files[leaf.imm as number];
+        if (file === undefined) throw new Error(`no slot file ${leaf.imm}`);
+        const at = this.#fileAddress(file, leaf.a as Expr<I32>);
+        return b.push(file.width === 64 ? i64.load(at, file.offset) : i32.load8U(at, file.offset));
+      }
+      case LEAF.temp:
+        return b.push(localGet(leaf.type, this.#temp(leaf)));
+      case LEAF.pc:
+        return b.push(this.#pc());
+      case LEAF.nextPc:
+        return b.push(this.#nextPc());
+      case LEAF.head:
+        return b.push(localGet(I32, this.#head));
+      case LEAF.tail:
+        return b.push(localGet(I32, this.#tail));
+      default:
+        throw new Error(`unknown leaf ${leaf.op}`);
+    }
+  }
+}
+
+/** `index << shift`, where the index is usually a field `(word >>> s) & mask`: one shift does for both. */
+function scaled(index: Expr<I32>, shift: number): Expr<I32> {
+  const { a, b } = index;
+  if (index.op === OP.i32_and && a !== null && b !== null && b.op === OP.i32_const && shift > 0) {
+    const mask = i32.const((b.imm as number) << shift);
+    const inner = a as Expr<I32>;
+    if (inner.op === OP.i32_shr_u && inner.b?.op === OP.i32_const) {
+      const down = (inner.b.imm as number) - shift;
+      const word = inner.a as Expr<I32>;
+      return i32.and(down >= 0 ? i32.shrU(word, i32.const(down)) : i32.shl(word, i32.const(-down)), mask);
+    }
+    return i32.and(i32.shl(inner, i32.const(shift)), mask);
+  }
+  return i32.shl(index, i32.const(shift));
+}

@@ -1,0 +1,161 @@
+import { DATA_TLB, INSTRUCTION_TLB, PAGE_MASK, PAGE_SHIFT, REGION_HASH } from './layout.ts';
+import type { Store } from './store.ts';
+
+const SETS = 8;
+
+interface InstructionSide {
+  readonly tlb: number;
+  readonly hash: number;
+}
+
+/**
+ * The TLBs of one context: a few sets each for data and instructions, chosen by a key that names what their translations depend on, so that
+ * going back and forth between two worlds keeps both warm.
+ */
+export class TranslationCache {
+  readonly #store: Store;
+  readonly #data: number[] = [];
+  readonly #instruction: InstructionSide[] = [];
+  /** Host addresses of TLBs that map nothing, to be copied over those to clear. */
+  readonly #blankData: number;
+  readonly #blankInstruction: number;
+  /** Key of each set, the one used longest ago first. */
+  readonly #dataKeys = new Map<string, number>();
+  readonly #instructionKeys = new Map<string, number>();
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#blankData = store.reserve(DATA_TLB.bytes, 64);
+    this.#blankInstruction = store.reserve(INSTRUCTION_TLB.bytes, 64);
+    for (let i = 0; i < DATA_TLB.entries; i++) this.#clearDataEntry(this.#blankData, i);
+    for (let i = 0; i < INSTRUCTION_TLB.entries; i++) this.#clearInstructionEntry(this.#blankInstruction, i);
+    for (let i = 0; i < SETS; i++) {
+      this.#data.push(store.reserve(DATA_TLB.bytes, 64));
+      this.#instruction.push({
+        tlb: store.reserve(INSTRUCTION_TLB.bytes, 64),
+        hash: store.reserve(REGION_HASH.bytes, 64),
+      });
+    }
+    this.flush();
+  }
+
+  /** Bytes of the store that one context's TLBs take. */
+  static readonly bytes = (SETS + 1) * (DATA_TLB.bytes + INSTRUCTION_TLB.bytes + REGION_HASH.bytes + 192);
+
+  /** Host address of the data TLB for `key`. */
+  data(key: string): number {
+    const set = choose(this.#dataKeys, key, (recycled) => this.#clearData(this.#data[recycled] as number));
+    return this.#data[set] as number;
+  }
+
+  /** Host addresses of the instruction TLB and the region hash for `key`. */
+  instruction(key: string): InstructionSide {
+    const set = choose(this.#instructionKeys, key, (recycled) => this.#clearInstruction(recycled));
+    return this.#instruction[set] as InstructionSide;
+  }
+
+  /** Forgets every translation. */
+  flush(): void {
+    for (const at of this.#data) this.#clearData(at);
+    for (let i = 0; i < SETS; i++) this.#clearInstruction(i);
+  }
+
+  /** Forgets the page that holds the address, in every set. */
+  flushPage(low: number): void {
+    const page = low >>> PAGE_SHIFT;
+    for (const at of this.#data) this.#clearDataEntry(at, page & (DATA_TLB.entries - 1));
+    for (const { tlb, hash } of this.#instruction) {
+      this.#clearInstructionEntry(tlb, page & (INSTRUCTION_TLB.entries - 1));
+      this.#clearHash(hash);
+    }
+  }
+
+  /** Forgets every right to write without asking; for when code was made from a page that may be writable somewhere. */
+  flushData(): void {
+    for (const at of this.#data) this.#clearData(at);
+  }
+
+  /** Forgets which regions were translated, in every set. */
+  forgetRegions(): void {
+    for (const { hash } of this.#instruction) this.#clearHash(hash);
+  }
+
+  /** Remembers a data translation. `host` is the host address of the byte at the address. */
+  fillData(at: number, high: number, low: number, host: number, write: boolean): void {
+    const { i32 } = this.#store;
+    const index = (low >>> PAGE_SHIFT) & (DATA_TLB.entries - 1);
+    const entry = at + (index << DATA_TLB.entryShift);
+    const page = low & ~PAGE_MASK;
+    const addend = (host - low) | 0;
+    const read = (entry + DATA_TLB.readBase) >> 2;
+    if (i32[read] !== page || i32[read + 1] !== high || i32[(entry + DATA_TLB.addend) >> 2] !== addend) {
+      this.#clearDataEntry(at, index);
+      i32[(entry + DATA_TLB.addend) >> 2] = addend;
+      i32[read] = page;
+      i32[read + 1] = high;
+    }
+    if (write) {
+      i32[(entry + DATA_TLB.writeBase) >> 2] = page;
+      i32[(entry + DATA_TLB.writeBase + 4) >> 2] = high;
+    }
+  }
+
+  /** Remembers an instruction translation; `delta` leads from a host address to its decode slot. */
+  fillInstruction(at: number, high: number, low: number, host: number, delta: number): void {
+    const { i32 } = this.#store;
+    const index = (low >>> PAGE_SHIFT) & (INSTRUCTION_TLB.entries - 1);
+    const entry = (at + (index << INSTRUCTION_TLB.entryShift)) >> 2;
+    i32[entry] = low & ~PAGE_MASK;
+    i32[entry + 1] = high;
+    i32[entry + INSTRUCTION_TLB.addend / 4] = (host - low) | 0;
+    i32[entry + INSTRUCTION_TLB.delta / 4] = delta;
+  }
+
+  #clearData(at: number): void {
+    this.#store.bytes.copyWithin(at, this.#blankData, this.#blankData + DATA_TLB.bytes);
+  }
+
+  #clearDataEntry(at: number, index: number): void {
+    const entry = (at + (index << DATA_TLB.entryShift)) >> 3;
+    this.#store.i64[entry] = nowhere(index);
+    this.#store.i64[entry + 1] = nowhere(index);
+  }
+
+  #clearInstruction(set: number): void {
+    const { tlb, hash } = this.#instruction[set] as InstructionSide;
+    this.#store.bytes.copyWithin(tlb, this.#blankInstruction, this.#blankInstruction + INSTRUCTION_TLB.bytes);
+    this.#clearHash(hash);
+  }
+
+  #clearInstructionEntry(at: number, index: number): void {
+    this.#store.i64[(at + (index << INSTRUCTION_TLB.entryShift)) >> 3] = nowhere(index);
+  }
+
+  #clearHash(hash: number): void {
+    this.#store.bytes.fill(0xff, hash, hash + REGION_HASH.bytes);
+  }
+}
+
+/** The address of a page that never belongs in this entry, so that no access can match it. */
+function nowhere(index: number): bigint {
+  return BigInt((index ^ 1) << PAGE_SHIFT);
+}
+
+function choose(keys: Map<string, number>, key: string, recycle: (set: number) => void): number {
+  const known = keys.get(key);
+  if (known !== undefined) {
+    keys.delete(key);
+    keys.set(key, known);
+    return known;
+  }
+  let set = keys.size;
+  if (set >= SETS) {
+    const [oldest] = keys;
+    if (oldest === undefined) throw new Error('a full set of TLBs has no oldest key');
+    keys.delete(oldest[0]);
+    set = oldest[1];
+  }
+  keys.set(key, set);
+  recycle(set);
+  return set;
+}

@@ -1,0 +1,119 @@
+import type { TraceSink } from '../trace/events.ts';
+import type { RealMemory, Region } from './memory.ts';
+import { AccessRefused, type Agent, type RealAddress } from './types.ts';
+
+/** A range that was read through a view. */
+export interface ReadRecord {
+  readonly address: RealAddress;
+  readonly length: number;
+}
+
+/** Who the view belongs to and what it may reach. */
+export interface ViewRights {
+  readonly agent: Agent;
+  /** Whether the agent is in secure state. */
+  readonly secure: boolean;
+}
+
+/**
+ * A capability over RAM: the only way in which native software and devices reach it. Each access is checked as hardware would check it; a
+ * refused one changes nothing, is an event in the trace and throws `AccessRefused`. Multi-byte values are big-endian unless named `Le`.
+ */
+export class HostView {
+  readonly rights: ViewRights;
+  /** What was read, in order, since the last `takeReads`; only kept while `recording`. */
+  #reads: ReadRecord[] = [];
+  recording = false;
+  readonly #memory: RealMemory;
+  readonly #trace: TraceSink | null;
+  readonly #clock: () => bigint;
+
+  constructor(memory: RealMemory, rights: ViewRights, trace: TraceSink | null, clock: () => bigint) {
+    this.#memory = memory;
+    this.rights = rights;
+    this.#trace = trace;
+    this.#clock = clock;
+  }
+
+  /** Whether all of the range is populated and open to this agent. */
+  reaches(address: RealAddress, length: number): boolean {
+    const region = this.#memory.find(address, length);
+    return region !== undefined && (!region.secure || this.rights.secure);
+  }
+
+  /** A copy of `length` bytes. @throws AccessRefused */
+  read(address: RealAddress, length: number): Uint8Array {
+    const at = this.#check(address, length, false);
+    if (this.recording) this.#reads.push({ address, length });
+    return this.#memory.store.bytes.slice(at, at + length);
+  }
+
+  /** @throws AccessRefused */
+  write(address: RealAddress, bytes: Uint8Array): void {
+    const at = this.#check(address, bytes.length, true);
+    this.#memory.store.bytes.set(bytes, at);
+    this.#memory.store.written(at, bytes.length);
+  }
+
+  /** @throws AccessRefused */
+  fill(address: RealAddress, length: number, value: number): void {
+    const at = this.#check(address, length, true);
+    this.#memory.store.bytes.fill(value, at, at + length);
+    this.#memory.store.written(at, length);
+  }
+
+  /** @throws AccessRefused */
+  readU64(address: RealAddress): bigint {
+    const at = this.#check(address, 8, false);
+    if (this.recording) this.#reads.push({ address, length: 8 });
+    return this.#memory.store.view.getBigUint64(at);
+  }
+
+  /** @throws AccessRefused */
+  readU32(address: RealAddress): number {
+    const at = this.#check(address, 4, false);
+    if (this.recording) this.#reads.push({ address, length: 4 });
+    return this.#memory.store.view.getUint32(at);
+  }
+
+  /** @throws AccessRefused */
+  writeU64(address: RealAddress, value: bigint): void {
+    const at = this.#check(address, 8, true);
+    this.#memory.store.view.setBigUint64(at, BigInt.asUintN(64, value));
+    this.#memory.store.written(at, 8);
+  }
+
+  /** @throws AccessRefused */
+  writeU32(address: RealAddress, value: number): void {
+    const at = this.#check(address, 4, true);
+    this.#memory.store.view.setUint32(at, value);
+    this.#memory.store.written(at, 4);
+  }
+
+  /** The reads recorded since the last call. */
+  takeReads(): readonly ReadRecord[] {
+    const reads = this.#reads;
+    this.#reads = [];
+    return reads;
+  }
+
+  /** The regions that this view reaches, in ascending order of address. */
+  reachable(): readonly Region[] {
+    return this.#memory.regions.filter((r) => !r.secure || this.rights.secure).sort((x, y) => x.base - y.base);
+  }
+
+  #check(address: RealAddress, length: number, write: boolean): number {
+    const region = this.#memory.find(address, length);
+    if (region !== undefined && (!region.secure || this.rights.secure)) return region.host + (address - region.base);
+    this.#trace?.emit({
+      type: 'refused-access',
+      at: this.#clock(),
+      cpu: -1,
+      agent: this.rights.agent,
+      address: BigInt(address),
+      size: length,
+      write,
+    });
+    throw new AccessRefused(this.rights.agent, address, length, region === undefined ? 'unpopulated' : 'secure');
+  }
+}

@@ -1,0 +1,33 @@
+import { HmacDrbg } from '../crypto/drbg.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+
+/** Bytes on demand. */
+export type RandomBytes = (length: number) => Uint8Array;
+
+/**
+ * The machine's one source of random numbers: deterministic streams from a seed, one for each purpose, so that drawing more from one does not
+ * change another. An emulator's keys are therefore predictable to whoever knows the seed.
+ */
+export class RandomSource {
+  readonly #provider: CryptoProvider;
+  readonly #seeds: ReadonlyMap<string, string>;
+  readonly #seed: string;
+
+  /**
+   * @param seed any text; equal seeds give equal streams
+   * @param overrides seeds of single streams, for experiments that vary one secret only
+   */
+  constructor(provider: CryptoProvider, seed: string, overrides: ReadonlyMap<string, string> = new Map()) {
+    this.#provider = provider;
+    this.#seed = seed;
+    this.#seeds = overrides;
+  }
+
+  /** A new generator for a purpose; asking again starts the same stream from its beginning. */
+  stream(purpose: string): RandomBytes {
+    const text = new TextEncoder();
+    const entropy = this.#provider.sha256(text.encode(`cloister seed ${this.#seeds.get(purpose) ?? this.#seed}`));
+    const drbg = new HmacDrbg(this.#provider, entropy, this.#provider.sha256(text.encode(purpose)));
+    return (length) => drbg.generate(length);
+  }
+}
