@@ -3,7 +3,7 @@ import type { FunctionBuilder } from '../wasm/function.ts';
 import { OP } from '../wasm/opcode.ts';
 import { I32, I64, type ValType } from '../wasm/types.ts';
 import type { AccessSize } from './ir.ts';
-import { CONTEXT, DATA_TLB, PAGE_SHIFT, PAGE_SIZE } from './layout.ts';
+import { CONTEXT, DATA_TLB, JUMP_RING, PAGE_SHIFT, PAGE_SIZE } from './layout.ts';
 import type { Slot } from './state.ts';
 
 /** Imported functions that generated code calls when the fast path does not do, by function index. */
@@ -155,4 +155,13 @@ export function emitStore(
     () => b.store(op, i32.add(low32(parts.address), i32.load(entry, DATA_TLB.addend)), kept),
     'unlikely',
   );
+}
+
+/** Notes where an indirect jump goes, so that the translator can make its frequent targets part of the region. */
+export function emitNoteJump(b: FunctionBuilder, context: Expr<I32>, pc: Expr<I64>, target: Expr<I64>): void {
+  const count = b.let(i32.load(context, CONTEXT.jumpCount));
+  b.store32(context, i32.add(count, i32.const(1)), CONTEXT.jumpCount);
+  const entry = b.let(i32.add(context, i32.shl(i32.and(count, i32.const(JUMP_RING - 1)), i32.const(4))));
+  b.store64(entry, pc, CONTEXT.jumpRing);
+  b.store64(entry, target, CONTEXT.jumpRing + 8);
 }

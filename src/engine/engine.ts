@@ -67,11 +67,13 @@ export class Engine<M extends Mode> {
       [REGION_IMPORTS.store]: this.#regionStore,
     };
     this.#imports = { engine: imports };
-    this.#translator = options.translate ? new Translator(store, isa, layout, imports) : null;
+    this.#translator = options.translate
+      ? new Translator(store, isa, layout, imports, this.#contexts, this.#options.hotThreshold)
+      : null;
     store.watchCode({
       codeChanged: (from, to) => {
         this.#decoded.codeChanged(from, to);
-        this.#translator?.codeChanged(from, to, this.#contexts);
+        this.#translator?.codeChanged(from, to);
       },
     });
   }
@@ -114,7 +116,7 @@ export class Engine<M extends Mode> {
       case EXIT.helper:
         return;
       case EXIT.hot:
-        this.#translator?.translate(context, this.#contexts);
+        this.#translator?.translate(context);
         return;
       case EXIT.fault:
         if (this.#fetchFault) {
@@ -138,13 +140,11 @@ export class Engine<M extends Mode> {
   }
 
   #reportUndefined(context: CpuContext<M>): void {
-    const pc = context.pc;
-    const high = Number(pc >> 32n) | 0;
-    const low = Number(pc & 0xffffffffn) | 0;
-    const available = Math.min(6, PAGE_SIZE - (low & PAGE_MASK));
-    const bytes = readVirtual(context, high, low, available, 0, 'fetch');
-    if (bytes === null) return context.model.deliverFault();
-    const [head, tail] = this.#words(bytes, context.mode);
+    // Where the bytes lie, rather than what lies at pc: they may have been executed from elsewhere or lie on two pages.
+    const host = (this.store.i32[(context.base + CONTEXT.exitArgument) >> 2] as number) >>> 0;
+    const bytes = this.store.bytes.subarray(host, host + 6);
+    const length = this.isa.lengthOf(this.#words(bytes, context.mode)[0] >>> 16);
+    const [head, tail] = this.#words(bytes.subarray(0, length), context.mode);
     context.model.undefinedInstruction(head, tail);
   }
 

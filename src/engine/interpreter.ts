@@ -3,7 +3,17 @@ import { FunctionBuilder, type Label } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { OP } from '../wasm/opcode.ts';
 import { I32, I64 } from '../wasm/types.ts';
-import { emitLoad, emitStore, high32, loadSlot, low32, SLOW_SIGNATURE, type SlowPaths, storeSlot } from './emit.ts';
+import {
+  emitLoad,
+  emitNoteJump,
+  emitStore,
+  high32,
+  loadSlot,
+  low32,
+  SLOW_SIGNATURE,
+  type SlowPaths,
+  storeSlot,
+} from './emit.ts';
 import type { Instruction, InstructionSet } from './instruction.ts';
 import { LEAF, type Statement } from './ir.ts';
 import {
@@ -30,6 +40,8 @@ import type { SlotFile, StateLayout } from './state.ts';
 
 const EXECUTE_BYTES = 16;
 const NO_REGION = -1;
+/** Passes after which it is asked whether the target was translated before: regions outlive the TLB entries that they were found by. */
+const RELINK_HEAT = 4;
 
 /** The handlers of one instruction set: numbers for decode slots, alike in every mode. */
 export class HandlerTable<M extends Mode> {
@@ -226,6 +238,7 @@ class InterpreterBuilder<M extends Mode> {
           b.set(this.#slotDelta, i32.load(entry, INSTRUCTION_TLB.delta));
         },
         () => {
+          this.#stopIfUsedUp(this.#leaveAtNia);
           b.callStatement(this.#fetch, [low32(nia), high32(nia)]);
           b.popTo(this.#hostPc);
           b.if(i32.eqz(localGet(I32, this.#hostPc)), () => this.#leave(EXIT.fault, this.#leaveAtNia));
@@ -261,9 +274,11 @@ class InterpreterBuilder<M extends Mode> {
       }
       case SLOT.undefined:
         this.#charge();
+        b.store32(this.#context, localGet(I32, this.#hostPc), CONTEXT.exitArgument);
         this.#leave(EXIT.undefined, this.#leaveHere);
         return;
       case SLOT.crossing: {
+        this.#stopIfUsedUp(this.#leaveHere);
         const done = b.temp(I32);
         const pc = b.let(this.#pc());
         b.callStatement(this.#crossing, [low32(pc), high32(pc)]);
@@ -415,6 +430,8 @@ class InterpreterBuilder<M extends Mode> {
     const target = b.let(s.target);
     const condition = s.condition === null ? null : b.let(s.condition);
     const taken = (): void => {
+      if (this.#options.translate && s.how === 'indirect' && !s.call)
+        emitNoteJump(b, this.#context, this.#pc(), target);
       if (this.#options.translate && (s.how === 'direct' || s.call)) this.#countPass(target, s.call);
       const samePage = i64.eqz(i64.shrU(i64.xor(target, this.#pc()), i64.const(PAGE_SHIFT)));
       b.if(
@@ -461,7 +478,11 @@ class InterpreterBuilder<M extends Mode> {
           b.if(i32.ne(region, i32.const(NO_REGION)), () => leave(EXIT.none));
           const heat = b.let(i32.add(i32.load(entry, REGION_HASH.heat), i32.const(1)));
           b.store32(entry, heat, REGION_HASH.heat);
-          b.if(i32.eq(heat, i32.const(this.#options.hotThreshold)), () => leave(EXIT.hot), undefined, 'unlikely');
+          const isHot = i32.or(
+            i32.eq(heat, i32.const(this.#options.hotThreshold)),
+            i32.eq(heat, i32.const(RELINK_HEAT)),
+          );
+          b.if(isHot, () => leave(EXIT.hot), undefined, 'unlikely');
         },
         () =>
           b.if(i32.eq(region, i32.const(NO_REGION)), () => {
@@ -484,10 +505,14 @@ class InterpreterBuilder<M extends Mode> {
   }
 
   #charge(): void {
-    const b = this.#b;
-    const budget = localGet(I32, this.#budget);
-    b.if(i32.eqz(budget), () => this.#leave(EXIT.budget, this.#leaveHere), undefined, 'unlikely');
-    b.set(this.#budget, i32.sub(budget, i32.const(1)));
+    this.#stopIfUsedUp(this.#leaveHere);
+    this.#b.set(this.#budget, i32.sub(localGet(I32, this.#budget), i32.const(1)));
+  }
+
+  /** Also before anything of the next instruction that can be seen from outside, such as a fault of its fetch. */
+  #stopIfUsedUp(where: Label): void {
+    const usedUp = i32.eqz(localGet(I32, this.#budget));
+    this.#b.if(usedUp, () => this.#leave(EXIT.budget, where), undefined, 'unlikely');
   }
 
   #leave(exit: number, where: Label): void {

@@ -16,7 +16,7 @@ export const CONTEXT = {
   budget: 8,
   /** i32: why generated code was left, one of `EXIT`. */
   exit: 12,
-  /** i32: what the exit is about (trap cause, helper number). */
+  /** i32: what the exit is about (a trap's argument, the host address of bytes that are no instruction). */
   exitArgument: 16,
   /** i32: decode delta of the page that the last slow fetch found. */
   fetchDelta: 20,
@@ -34,13 +34,20 @@ export const CONTEXT = {
   bounce: 80,
   /** 16 bytes: an instruction that is not executed from where it lies in memory. */
   executeText: 96,
-  /** 16 bytes: decode slots of `executeText`. */
+  /** 12 bytes: decode slots of `executeText`. */
   executeSlots: 112,
+  /** i32: how many indirect jumps were noted. */
+  jumpCount: 124,
+  /** `JUMP_RING` entries of two i64: address of an indirect jump, and where it went. */
+  jumpRing: 128,
   /** First byte of the architecture's registers. */
-  state: 128,
+  state: 640,
   /** Size of a context. */
   end: 4096,
 } as const;
+
+/** Entries of `CONTEXT.jumpRing`, a power of two. */
+export const JUMP_RING = 32;
 
 /** Address spaces that a load or store can name: 0 is the current one; the meaning of the others is the architecture's. */
 export const MAX_SPACES = 8;

@@ -3,7 +3,16 @@ import { FunctionBuilder, type Label } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { I32, I64 } from '../wasm/types.ts';
 import type { BitSet } from './bit-set.ts';
-import { emitLoad, emitStore, loadSlot, low32, SLOW_SIGNATURE, type SlowPaths, storeSlot } from './emit.ts';
+import {
+  emitLoad,
+  emitNoteJump,
+  emitStore,
+  loadSlot,
+  low32,
+  SLOW_SIGNATURE,
+  type SlowPaths,
+  storeSlot,
+} from './emit.ts';
 import type { BlockFlow, Flow } from './flow.ts';
 import { LEAF, type Statement } from './ir.ts';
 import { CONTEXT, EXIT, REGION_HASH, REGION_LEFT } from './layout.ts';
@@ -296,7 +305,7 @@ class RegionEmitter {
       if (end.call) this.#emitCall(block, end, target);
       else if (end.known !== null) this.#goTo(block, end.known);
       else if (end.how === 'return') this.#leave(block, target);
-      else this.#tailCall(block, target);
+      else this.#jumpIndirect(block, end, target);
     };
     if (end.condition === null) return taken();
     b.if(this.#inFlags(end.condition), taken, () => this.#goTo(block, end.next));
@@ -341,6 +350,18 @@ class RegionEmitter {
     this.#block = state.block;
     this.#temps = state.temps;
     this.#flags.restore(state.flags);
+  }
+
+  /** Tries the targets that were seen before; others leave the region and are noted. */
+  #jumpIndirect(block: Block, end: Extract<Terminator, { kind: 'jump' }>, target: Expr<I64>): void {
+    const b = this.#b;
+    for (const known of end.cases) {
+      if (block.successors.some((s) => s.start === known)) {
+        b.if(i64.eq(target, i64.const(known)), () => this.#goTo(block, known));
+      }
+    }
+    if (end.how === 'indirect') emitNoteJump(b, this.#context, i64.const(end.pc), target);
+    this.#tailCall(block, target);
   }
 
   /** Leaves the region for good with everything in memory. */

@@ -35,6 +35,10 @@ export type Terminator =
       readonly target: Expr<I64>;
       /** The target if it is a constant. */
       readonly known: bigint | null;
+      /** Targets that an indirect jump is known to have, most frequent first. */
+      readonly cases: readonly bigint[];
+      /** Address of the jump. */
+      readonly pc: bigint;
       readonly how: JumpKind;
       readonly call: boolean;
       /** Behind the jump. */
@@ -66,14 +70,16 @@ export interface Region {
 
 /**
  * Finds the blocks that direct jumps reach from `entry`, including what follows calls.
+ * @param jumpTargets where an indirect jump was seen to go
  * @returns null where nothing can be translated, e.g. because the first instruction is left to the interpreter
  */
 export function discoverRegion<M extends Mode>(
   context: CpuContext<M>,
   isa: InstructionSet<M>,
   entry: bigint,
+  jumpTargets: (pc: bigint) => readonly bigint[],
 ): Region | null {
-  const reader = new CodeReader(context, isa);
+  const reader = new CodeReader(context, isa, jumpTargets);
   const leaders = new Set<bigint>([entry]);
   const runs = new Map<bigint, BlockInstruction[]>();
   const ends = new Map<bigint, Terminator>();
@@ -119,6 +125,7 @@ export function discoverRegion<M extends Mode>(
 
 function followJump(jump: Extract<Terminator, { kind: 'jump' }>, lead: (pc: bigint) => void): void {
   if (jump.known !== null && !jump.call) lead(jump.known);
+  for (const target of jump.cases) lead(target);
   if (jump.condition !== null || jump.call) lead(jump.next);
 }
 
@@ -166,6 +173,7 @@ function connect(block: Block, blocks: ReadonlyMap<bigint, Block>): void {
   if (end.kind === 'fall') targets.push(end.next);
   if (end.kind === 'jump') {
     if (end.known !== null && !end.call) targets.push(end.known);
+    targets.push(...end.cases);
     if (end.condition !== null || end.call) targets.push(end.next);
     if (end.call && end.condition === null) block.continuation = blocks.get(end.next) ?? null;
   }
@@ -198,12 +206,14 @@ class CodeReader<M extends Mode> {
   readonly pages: { readonly virtualPage: bigint; readonly hostPage: number }[] = [];
   readonly #context: CpuContext<M>;
   readonly #isa: InstructionSet<M>;
+  readonly #jumpTargets: (pc: bigint) => readonly bigint[];
   readonly #hosts = new Map<bigint, number>();
   readonly #result: Translation = { host: 0, writable: false, cacheable: false };
 
-  constructor(context: CpuContext<M>, isa: InstructionSet<M>) {
+  constructor(context: CpuContext<M>, isa: InstructionSet<M>, jumpTargets: (pc: bigint) => readonly bigint[]) {
     this.#context = context;
     this.#isa = isa;
+    this.#jumpTargets = jumpTargets;
   }
 
   /**
@@ -239,6 +249,8 @@ class CodeReader<M extends Mode> {
       condition: last.condition,
       target: last.target,
       known,
+      cases: last.how === 'indirect' && !last.call && known === null ? this.#jumpTargets(pc) : [],
+      pc,
       how: last.how,
       // A call to the next instruction only asks for its address.
       call: last.call && known !== next,

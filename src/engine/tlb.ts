@@ -75,9 +75,16 @@ export class TranslationCache {
     for (const at of this.#data) this.#clearData(at);
   }
 
-  /** Forgets which regions were translated, in every set. */
-  forgetRegions(): void {
-    for (const { hash } of this.#instruction) this.#clearHash(hash);
+  /** Forgets the region with this entry, in every set. */
+  forgetRegion(address: bigint): void {
+    const low = Number(BigInt.asIntN(32, address));
+    const offset = (low << (REGION_HASH.entryShift - 2)) & ((REGION_HASH.entries - 1) << REGION_HASH.entryShift);
+    for (const { hash } of this.#instruction) {
+      const entry = hash + offset;
+      if (this.#store.u64[(entry + REGION_HASH.address) >> 3] === address) {
+        this.#store.bytes.fill(0xff, entry, entry + (1 << REGION_HASH.entryShift));
+      }
+    }
   }
 
   /** Remembers a data translation. `host` is the host address of the byte at the address. */

@@ -6,7 +6,17 @@ import type { CpuContext } from './cpu.ts';
 import type { Translation } from './cpu-model.ts';
 import { analyse } from './flow.ts';
 import type { InstructionSet } from './instruction.ts';
-import { CODE, CONTEXT, EXIT, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, REGION_HASH, REGION_LEFT } from './layout.ts';
+import {
+  CODE,
+  CONTEXT,
+  EXIT,
+  JUMP_RING,
+  PAGE_MASK,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  REGION_HASH,
+  REGION_LEFT,
+} from './layout.ts';
 import { discoverRegion, type Region } from './region.ts';
 import { emitRegion, REGION_IMPORTS } from './region-emitter.ts';
 import type { Mode } from './semantics.ts';
@@ -24,6 +34,7 @@ const MAX_DEPTH = 200;
 
 /** Granularity in which writes to a page with translated code are told from writes to the code. */
 const LINE_SHIFT = 6;
+const NO_REGION = -1;
 
 /** How much was translated since the engine was made. */
 export interface TranslatorStatistics {
@@ -36,7 +47,19 @@ export interface TranslatorStatistics {
   readonly dropped: number;
 }
 
+/** Leaving for an address without a region this often makes a region for it. */
+const HOT_EXITS = 100;
+
+/** Targets of one indirect jump that become part of its region. */
+const MAX_CASES = 16;
+
+/** How often a region is made again because its indirect jumps went elsewhere. */
+const MAX_REMAKES = 6;
+
 interface CachedRegion {
+  readonly key: string;
+  /** Indirect jumps in it. */
+  readonly jumps: readonly bigint[];
   /** Position in the table. */
   readonly index: number;
   readonly entry: bigint;
@@ -51,6 +74,8 @@ export class Translator<M extends Mode> {
   readonly #isa: InstructionSet<M>;
   readonly #layout: StateLayout;
   readonly #imports: WebAssembly.Imports;
+  readonly #contexts: readonly CpuContext<M>[];
+  readonly #hotThreshold: number;
   readonly #table: WebAssembly.Table;
   readonly #enter: (context: number, region: number) => number;
   /** By entry, mode and the host page of the entry. */
@@ -61,10 +86,27 @@ export class Translator<M extends Mode> {
   /** Lines of each page that translated instructions lie on. */
   readonly #lines = new Map<number, Uint8Array>();
   #freeIndexes: number[] = [];
+  /** Where indirect jumps went: how often, by jump and target. */
+  readonly #jumps = new Map<bigint, Map<bigint, number>>();
+  #jumpsSeen = 0;
+  /** Region of each indirect jump. */
+  readonly #regionOfJump = new Map<bigint, string>();
+  readonly #remakes = new Map<string, number>();
+  #ranRegion = false;
   readonly #translation: Translation = { host: 0, writable: false, cacheable: false };
   #statistics = { regions: 0, instructions: 0, bytes: 0, dropped: 0 };
 
-  constructor(store: Store, isa: InstructionSet<M>, layout: StateLayout, imports: Record<string, unknown>) {
+  /** @param contexts all contexts of the engine, including those added later */
+  constructor(
+    store: Store,
+    isa: InstructionSet<M>,
+    layout: StateLayout,
+    imports: Record<string, unknown>,
+    contexts: readonly CpuContext<M>[],
+    hotThreshold: number,
+  ) {
+    this.#contexts = contexts;
+    this.#hotThreshold = hotThreshold;
     this.#store = store;
     this.#isa = isa;
     this.#layout = layout;
@@ -83,34 +125,99 @@ export class Translator<M extends Mode> {
    */
   run(context: CpuContext<M>): number | undefined {
     const { i32: words } = this.#store;
-    const low = words[(context.base + CONTEXT.pc) >> 2] as number;
+    const pcAt = (context.base + CONTEXT.pc) >> 2;
+    const low = words[pcAt] as number;
     const entry = this.#hashEntry(context, low) >> 2;
-    const region = this.#byIndex[words[entry + REGION_HASH.region / 4] as number];
-    if (
-      region === undefined ||
-      words[entry] !== low ||
-      words[entry + 1] !== words[((context.base + CONTEXT.pc) >> 2) + 1] ||
-      (words[(context.base + CONTEXT.budget) >> 2] as number) < region.bound
-    ) {
-      return undefined;
+    const isHere = words[entry] === low && words[entry + 1] === words[pcAt + 1];
+    const region = isHere ? this.#byIndex[words[entry + REGION_HASH.region / 4] as number] : undefined;
+    if (region === undefined) {
+      const hot = this.#ranRegion && this.#countExit(entry, isHere, low, words[pcAt + 1] as number);
+      this.#ranRegion = false;
+      return hot ? EXIT.hot : undefined;
     }
+    if ((words[(context.base + CONTEXT.budget) >> 2] as number) < region.bound) return undefined;
+    this.#ranRegion = true;
     return this.#enter(context.base, region.index);
   }
 
-  /** Translates the code at the context's pc, or finds what was translated before, and makes it known to the interpreter. */
-  translate(context: CpuContext<M>, contexts: readonly CpuContext<M>[]): void {
-    const { pc } = context;
+  /** A region left for an address that has none. Returns whether that has happened often enough. */
+  #countExit(entry: number, isHere: boolean, low: number, high: number): boolean {
+    const { i32: words } = this.#store;
+    const heatAt = entry + REGION_HASH.heat / 4;
+    if (isHere) {
+      words[heatAt] = (words[heatAt] as number) + 1;
+      return words[heatAt] === HOT_EXITS;
+    }
+    if (words[entry + REGION_HASH.region / 4] === NO_REGION) {
+      words[entry] = low;
+      words[entry + 1] = high;
+      words[heatAt] = 0;
+    }
+    return false;
+  }
+
+  /**
+   * Makes the code at the context's pc known to the interpreter: what was translated before if its mapping is still the same, else translated now
+   * if it is hot enough.
+   */
+  translate(context: CpuContext<M>): void {
+    this.#collectJumps(context);
+    const hot = this.#heat(context) >= Math.min(this.#hotThreshold, HOT_EXITS);
+    const pc = hot ? this.#entryFor(context.pc) : context.pc;
     const hostPage = this.#hostPage(context, pc);
     if (hostPage === null) return;
     const key = `${pc}:${context.mode.key}:${hostPage}`;
     const known = this.#regions.get(key);
-    const region =
-      known !== undefined && this.#stillMapped(context, known) ? known : this.#make(context, pc, key, contexts);
+    const mapped = known !== undefined && this.#stillMapped(context, known);
+    const region = mapped ? known : hot ? this.#make(context, pc, key) : null;
     if (region === null) return;
     const { view } = this.#store;
     const entry = this.#hashEntry(context, Number(BigInt.asIntN(32, pc)));
     view.setBigUint64(entry + REGION_HASH.address, pc, true);
     view.setInt32(entry + REGION_HASH.region, region.index, true);
+  }
+
+  #heat(context: CpuContext<M>): number {
+    const { i32: words } = this.#store;
+    const low = words[(context.base + CONTEXT.pc) >> 2] as number;
+    return words[(this.#hashEntry(context, low) + REGION_HASH.heat) >> 2] as number;
+  }
+
+  /** Reads the notes of indirect jumps since the last time. */
+  #collectJumps(context: CpuContext<M>): void {
+    const { i32: words, u64 } = this.#store;
+    const count = words[(context.base + CONTEXT.jumpCount) >> 2] as number;
+    for (let i = Math.max(this.#jumpsSeen, count - JUMP_RING); i < count; i++) {
+      const at = (context.base + CONTEXT.jumpRing + ((i & (JUMP_RING - 1)) << 4)) >> 3;
+      const [jump, target] = [u64[at] as bigint, u64[at + 1] as bigint];
+      const targets = this.#jumps.get(jump) ?? new Map<bigint, number>();
+      targets.set(target, (targets.get(target) ?? 0) + 1);
+      this.#jumps.set(jump, targets);
+    }
+    this.#jumpsSeen = count;
+  }
+
+  /**
+   * Where to start a region for a hot address: at the address, unless it is the target of an indirect jump in a region; then that region is made
+   * again with the target in it.
+   */
+  #entryFor(pc: bigint): bigint {
+    for (const [jump, targets] of this.#jumps) {
+      const key = targets.has(pc) ? this.#regionOfJump.get(jump) : undefined;
+      const region = key === undefined ? undefined : this.#regions.get(key);
+      if (region === undefined || key === undefined) continue;
+      const remakes = this.#remakes.get(key) ?? 0;
+      if (remakes === MAX_REMAKES) continue;
+      this.#remakes.set(key, remakes + 1);
+      this.#drop(key);
+      return region.entry;
+    }
+    return pc;
+  }
+
+  #jumpTargets(pc: bigint): bigint[] {
+    const targets = [...(this.#jumps.get(pc) ?? [])].sort((x, y) => y[1] - x[1]);
+    return targets.slice(0, MAX_CASES).map(([target]) => target);
   }
 
   /** Whether translated code depends on some of the bytes; they lie on one page. */
@@ -125,27 +232,30 @@ export class Translator<M extends Mode> {
   }
 
   /** Bytes changed, all on one page: drops what was made from them. */
-  codeChanged(from: number, to: number, contexts: readonly CpuContext<M>[]): void {
+  codeChanged(from: number, to: number): void {
     if (!this.dependsOn(from, to - from)) return;
     const page = from >>> PAGE_SHIFT;
     for (const key of [...(this.#onPage.get(page) ?? [])]) this.#drop(key);
     this.#lines.delete(page);
-    for (const c of contexts) c.tlb.forgetRegions();
   }
 
-  #make(context: CpuContext<M>, pc: bigint, key: string, contexts: readonly CpuContext<M>[]): CachedRegion | null {
-    const region = discoverRegion(context, this.#isa, pc);
+  #make(context: CpuContext<M>, pc: bigint, key: string): CachedRegion | null {
+    const region = discoverRegion(context, this.#isa, pc, (jump) => this.#jumpTargets(jump));
     if (region === null) return null;
     const flow = analyse(region);
     const bytes = emitRegion(region, flow, this.#layout, this.#store.wasmPages);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
     if (this.#regions.has(key)) this.#drop(key);
-    const index = this.#newIndex(contexts);
+    const index = this.#newIndex();
     this.#table.set(index, instance.exports.region as (...args: never[]) => unknown);
-    const cached = { index, entry: pc, pages: region.pages, bound: flow.blocks[0]?.bound ?? 1 };
+    const jumps = region.blocks.flatMap(({ end }) =>
+      end.kind === 'jump' && end.how === 'indirect' && !end.call && end.known === null ? [end.pc] : [],
+    );
+    for (const jump of jumps) this.#regionOfJump.set(jump, key);
+    const cached = { key, jumps, index, entry: pc, pages: region.pages, bound: flow.blocks[0]?.bound ?? 1 };
     this.#regions.set(key, cached);
     this.#byIndex[index] = cached;
-    this.#guard(region, key, contexts);
+    this.#guard(region, key);
     this.#statistics.regions++;
     this.#statistics.instructions += region.instructionCount;
     this.#statistics.bytes += bytes.length;
@@ -153,7 +263,7 @@ export class Translator<M extends Mode> {
   }
 
   /** Makes sure that writes to the region's code are noticed. */
-  #guard(region: Region, key: string, contexts: readonly CpuContext<M>[]): void {
+  #guard(region: Region, key: string): void {
     const { hasCode } = this.#store;
     let fresh = false;
     const hosts = new Map<bigint, number>();
@@ -181,7 +291,7 @@ export class Translator<M extends Mode> {
         lines[(at + length - 1) >>> LINE_SHIFT] = 1;
       }
     }
-    if (fresh) for (const c of contexts) c.tlb.flushData();
+    if (fresh) for (const c of this.#contexts) c.tlb.flushData();
   }
 
   #drop(key: string): void {
@@ -191,17 +301,18 @@ export class Translator<M extends Mode> {
     this.#byIndex[region.index] = undefined;
     this.#table.set(region.index, null);
     this.#freeIndexes.push(region.index);
+    for (const c of this.#contexts) c.tlb.forgetRegion(region.entry);
+    for (const jump of region.jumps) this.#regionOfJump.delete(jump);
     for (const { hostPage } of region.pages) this.#onPage.get(hostPage)?.delete(key);
     this.#statistics.dropped++;
   }
 
-  #newIndex(contexts: readonly CpuContext<M>[]): number {
+  #newIndex(): number {
     const free = this.#freeIndexes.pop();
     if (free !== undefined) return free;
     if (this.#byIndex.length < MAX_REGIONS) return this.#byIndex.push(undefined) - 1;
     for (const key of [...this.#regions.keys()]) this.#drop(key);
     this.#lines.clear();
-    for (const c of contexts) c.tlb.forgetRegions();
     return this.#freeIndexes.pop() as number;
   }
 

@@ -1,0 +1,153 @@
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { HostView } from './host-view.ts';
+import type { RealAddress } from './types.ts';
+
+const PAGE = 65536;
+
+/** What the hypervisor could see at one moment when it got control. */
+export interface Observation {
+  /** Machine clock. */
+  readonly clock: number;
+  readonly cpu: number;
+  readonly cause: 'trap' | 'return' | 'boot';
+  readonly nia: bigint;
+  /** Every register that software at hypervisor privilege can read, by its name. */
+  readonly registers: Readonly<Record<string, bigint>>;
+  /** Digest of each 64 KiB page of RAM that the hypervisor can reach, by real address; only if asked for. */
+  readonly pages: ReadonlyMap<RealAddress, string>;
+}
+
+/** A secret that was found where the hypervisor can see it. */
+export interface Sighting {
+  /** Position in the list of observations. */
+  readonly observation: number;
+  readonly clock: number;
+  /** Register name, or real address in hex. */
+  readonly where: string;
+  /** Which of the secrets, by position. */
+  readonly secret: number;
+}
+
+/** What to do at each observation. */
+export interface HypervisorViewOptions {
+  /** Byte strings to look for in memory and, their 8-byte pieces in either byte order, in registers. Lengths are multiples of 8. */
+  readonly secrets: readonly Uint8Array[];
+  /** Keep a digest of each page, for comparing two runs. */
+  readonly digests: boolean;
+}
+
+/**
+ * Everything a hypervisor can learn: the architected registers whenever it gets control, the RAM it can reach, and when that happens. It stands
+ * outside of the machine and does not disturb it; it knows the secret beforehand, as an experimenter does.
+ */
+export class HypervisorView {
+  readonly observations: Observation[] = [];
+  readonly sightings: Sighting[] = [];
+  readonly #view: HostView;
+  readonly #crypto: CryptoProvider;
+  readonly #options: HypervisorViewOptions;
+  readonly #pieces: readonly { readonly secret: number; readonly value: bigint }[];
+
+  constructor(view: HostView, crypto: CryptoProvider, options: HypervisorViewOptions) {
+    this.#view = view;
+    this.#crypto = crypto;
+    this.#options = options;
+    this.#pieces = options.secrets.flatMap((bytes, secret) => piecesOf(bytes).map((value) => ({ secret, value })));
+  }
+
+  /** To be called whenever the hypervisor gets control. */
+  observe(moment: Omit<Observation, 'pages'>): void {
+    const index = this.observations.length;
+    const pages = new Map<RealAddress, string>();
+    for (const region of this.#view.reachable()) {
+      const bytes = this.#view.read(region.base, region.size);
+      this.#searchMemory(bytes, region.base, index, moment.clock);
+      if (this.#options.digests) this.#digest(bytes, region.base, pages);
+    }
+    this.#searchRegisters(moment, index);
+    this.observations.push({ ...moment, pages });
+  }
+
+  #searchMemory(bytes: Uint8Array, base: RealAddress, observation: number, clock: number): void {
+    this.#options.secrets.forEach((needle, secret) => {
+      const at = find(bytes, needle);
+      if (at >= 0) this.sightings.push({ observation, clock, where: `0x${(base + at).toString(16)}`, secret });
+    });
+  }
+
+  #searchRegisters(moment: Omit<Observation, 'pages'>, observation: number): void {
+    for (const [where, value] of Object.entries(moment.registers)) {
+      for (const piece of this.#pieces) {
+        if (piece.value === value)
+          this.sightings.push({ observation, clock: moment.clock, where, secret: piece.secret });
+      }
+    }
+  }
+
+  #digest(bytes: Uint8Array, base: RealAddress, into: Map<RealAddress, string>): void {
+    for (let at = 0; at < bytes.length; at += PAGE) {
+      const digest = this.#crypto.sha256(bytes.subarray(at, at + PAGE));
+      into.set((base + at) as RealAddress, digest.subarray(0, 16).join());
+    }
+  }
+}
+
+/** A difference between what a hypervisor saw in two runs. */
+export interface ViewDifference {
+  /** Position in the lists of observations. */
+  readonly observation: number;
+  /** Register name, `clock`, `nia`, `count` or a page's real address in hex. */
+  readonly what: string;
+}
+
+/**
+ * Compares two runs, observation by observation: times, causes, all registers, all reachable memory.
+ * @param ciphertext pages that hold what the Ultravisor encrypted: they differ by design and are left out
+ */
+export function compareViews(
+  a: readonly Observation[],
+  b: readonly Observation[],
+  ciphertext: ReadonlySet<RealAddress>,
+): ViewDifference[] {
+  const differences: ViewDifference[] = [];
+  if (a.length !== b.length) differences.push({ observation: Math.min(a.length, b.length), what: 'count' });
+  for (let i = 0; i < Math.min(a.length, b.length); i++) {
+    const x = a[i] as Observation;
+    const y = b[i] as Observation;
+    for (const what of ['clock', 'cpu', 'cause', 'nia'] as const) {
+      if (x[what] !== y[what]) differences.push({ observation: i, what });
+    }
+    for (const name of new Set([...Object.keys(x.registers), ...Object.keys(y.registers)])) {
+      if (x.registers[name] !== y.registers[name]) differences.push({ observation: i, what: name });
+    }
+    for (const [address, digest] of x.pages) {
+      if (!ciphertext.has(address) && y.pages.get(address) !== digest) {
+        differences.push({ observation: i, what: `0x${address.toString(16)}` });
+      }
+    }
+  }
+  return differences;
+}
+
+/** Position of the first occurrence, or −1. The search runs on a byte other than 0, because most of memory is 0. */
+function find(haystack: Uint8Array, needle: Uint8Array): number {
+  const probe = Math.max(
+    0,
+    needle.findIndex((b) => b !== 0),
+  );
+  const value = needle[probe];
+  if (value === undefined) return -1;
+  for (let at = haystack.indexOf(value, probe); at >= 0; at = haystack.indexOf(value, at + 1)) {
+    const start = at - probe;
+    if (needle.every((b, i) => haystack[start + i] === b)) return start;
+  }
+  return -1;
+}
+
+function piecesOf(bytes: Uint8Array): bigint[] {
+  if (bytes.length % 8 !== 0) throw new RangeError(`a secret of ${bytes.length} bytes is not whole registers`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const pieces: bigint[] = [];
+  for (let at = 0; at < bytes.length; at += 8) pieces.push(view.getBigUint64(at), view.getBigUint64(at, true));
+  return pieces;
+}

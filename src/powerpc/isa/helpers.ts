@@ -1,0 +1,58 @@
+/** Work that instructions leave to the CPU model in TypeScript (`Semantics.helper`), with the meaning of its two arguments. */
+export const HELPER = {
+  /** a: RT, b: SPR number. */
+  mfspr: 0,
+  /** a: RS, b: SPR number. */
+  mtspr: 1,
+  /** a: RT. */
+  mfmsr: 2,
+  /** a: RS, b: L. */
+  mtmsr: 3,
+  /** a: RS, b: L. */
+  mtmsrd: 4,
+  rfid: 5,
+  hrfid: 6,
+  urfid: 7,
+  /** a: LEV. */
+  sc: 8,
+  /** a: instruction word. */
+  tlbie: 9,
+  /** a: instruction word. */
+  tlbiel: 10,
+  /** a: instruction word: slbia and the other SLB instructions. */
+  slb: 11,
+  /** a: instruction word: msgsnd, msgclr and their privileged forms. */
+  message: 12,
+  stop: 13,
+  /** a: WC. */
+  wait: 14,
+  /** a: RT, b: L. */
+  darn: 15,
+  /** a: instruction word, b: low half of the effective address: lmw, lswi, lswx. */
+  loadMultiple: 16,
+  /** a: instruction word, b: low half of the effective address: stmw, stswi, stswx. */
+  storeMultiple: 17,
+  /** Support processor attention. */
+  attn: 18,
+  rfscv: 19,
+  /** a: instruction word: floating point arithmetic that flags or rounding make too long for generated code. */
+  float: 20,
+} as const;
+export type Helper = (typeof HELPER)[keyof typeof HELPER];
+
+/** Causes of `Semantics.trap`. */
+export const TRAP = {
+  /** Trap instruction whose condition holds. */
+  trap: 0,
+  /** Illegal instruction form. */
+  illegal: 1,
+  /** Privileged instruction in problem state. */
+  privileged: 2,
+  alignment: 3,
+  fpUnavailable: 4,
+  vectorUnavailable: 5,
+  vsxUnavailable: 6,
+  /** Enabled floating point exception. */
+  floatingPoint: 7,
+} as const;
+export type Trap = (typeof TRAP)[keyof typeof TRAP];
