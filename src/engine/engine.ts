@@ -290,6 +290,9 @@ export class Engine<M extends Mode> {
       view.setUint32(at + 4, Number(text & 0xffffffffn), true);
     }
     this.#fillBuffer(context, context.pc + BigInt(executeLength));
+    // Two that execute each other would never end, and both together count as one instruction.
+    const slot = (context.base + CONTEXT.executeSlots) >> 1;
+    if (this.#table.executing.has(this.store.u16[slot] as number)) this.store.u16[slot] = SLOT.undefined;
   };
 
   /** Decodes the instruction in the execute buffer; behind it execution returns to `next`. */

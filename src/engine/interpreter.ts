@@ -47,6 +47,8 @@ const RELINK_HEAT = 4;
 export class HandlerTable<M extends Mode> {
   readonly isa: InstructionSet<M>;
   readonly handlers: { readonly instruction: Instruction<M>; readonly values: SplitValues }[] = [];
+  /** Slots of the handlers that execute another instruction; complete once an interpreter was built. */
+  readonly executing = new Set<number>();
   readonly #numbers = new Map<Instruction<M>, Map<string, number>>();
 
   constructor(isa: InstructionSet<M>) {
@@ -295,7 +297,9 @@ class InterpreterBuilder<M extends Mode> {
         const handler = this.#table.handlers[number - SLOT.firstHandler];
         if (handler === undefined) throw new Error(`no handler ${number}`);
         const { instruction, values } = handler;
-        this.#emitHandler(instruction, runtimeMeaning(this.#mode, instruction, values));
+        const meaning = runtimeMeaning(this.#mode, instruction, values);
+        if (meaning.statements.at(-1)?.kind === 'execute') this.#table.executing.add(number);
+        this.#emitHandler(instruction, meaning);
       }
     }
   }

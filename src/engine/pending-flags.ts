@@ -3,6 +3,9 @@ import { OP } from '../wasm/opcode.ts';
 import type { I32 } from '../wasm/types.ts';
 import { LEAF } from './ir.ts';
 
+/** A pending value is written out at each use: a longer one is computed at once. */
+const MAX_NODES = 24;
+
 /**
  * Flags that a block has set but whose values are not computed yet. Most flags of a comparison are never looked at, and the one that is becomes
  * part of the branch that follows. An expression may stay pending as long as the registers in it are not written.
@@ -38,7 +41,13 @@ export class PendingFlags {
   set(slot: number, value: Expr<I32>): void {
     const substituted = this.substitute(value) as Expr<I32>;
     this.#computeThoseThatRead(slot);
-    this.#pending.set(slot, substituted);
+    // A value made from the flag's own old one cannot wait: there is only one local. Nor may values grow without end.
+    if (reads(substituted, slot) || size(substituted) > MAX_NODES) {
+      this.#pending.delete(slot);
+      this.#compute(slot, substituted);
+    } else {
+      this.#pending.set(slot, substituted);
+    }
   }
 
   /** A register is about to be written: pending values that read it must be computed first, and its own is void. */
@@ -82,4 +91,8 @@ export class PendingFlags {
 function reads(e: Expr, slot: number): boolean {
   if (e.op === LEAF.slot) return e.imm === slot;
   return (e.a !== null && reads(e.a, slot)) || (e.b !== null && reads(e.b, slot)) || (e.c !== null && reads(e.c, slot));
+}
+
+function size(e: Expr): number {
+  return 1 + (e.a === null ? 0 : size(e.a)) + (e.b === null ? 0 : size(e.b)) + (e.c === null ? 0 : size(e.c));
 }

@@ -251,7 +251,8 @@ export class Semantics<M extends Mode = Mode> {
 
   /**
    * Executes an instruction that does not lie in memory at `pc`; the last statement of an instruction. `text` holds its bytes, the
-   * first in the most significant byte. Both together count as one instruction, at this instruction's address.
+   * first in the most significant byte. Both together count as one instruction, at this instruction's address. One that executes
+   * another in turn counts as undefined here: a definition that wants another answer must look at the text itself.
    */
   execute(text: Expr<I64>): void {
     this.#check(text);

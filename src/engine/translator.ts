@@ -53,6 +53,9 @@ const HOT_EXITS = 100;
 /** Targets of one indirect jump that become part of its region. */
 const MAX_CASES = 16;
 
+/** Heat of an address that cannot be translated. */
+const NEVER = -(2 ** 30);
+
 /** How often a region is made again because its indirect jumps went elsewhere. */
 const MAX_REMAKES = 6;
 
@@ -146,7 +149,7 @@ export class Translator<M extends Mode> {
     const heatAt = entry + REGION_HASH.heat / 4;
     if (isHere) {
       words[heatAt] = (words[heatAt] as number) + 1;
-      return words[heatAt] === HOT_EXITS;
+      return (words[heatAt] as number) >= HOT_EXITS;
     }
     if (words[entry + REGION_HASH.region / 4] === NO_REGION) {
       words[entry] = low;
@@ -170,7 +173,10 @@ export class Translator<M extends Mode> {
     const known = this.#regions.get(key);
     const mapped = known !== undefined && this.#stillMapped(context, known);
     const region = mapped ? known : hot ? this.#make(context, pc, key) : null;
-    if (region === null) return;
+    if (region === null) {
+      if (hot) this.#setHeat(context, NEVER);
+      return;
+    }
     const { view } = this.#store;
     const entry = this.#hashEntry(context, Number(BigInt.asIntN(32, pc)));
     view.setBigUint64(entry + REGION_HASH.address, pc, true);
@@ -178,9 +184,16 @@ export class Translator<M extends Mode> {
   }
 
   #heat(context: CpuContext<M>): number {
-    const { i32: words } = this.#store;
-    const low = words[(context.base + CONTEXT.pc) >> 2] as number;
-    return words[(this.#hashEntry(context, low) + REGION_HASH.heat) >> 2] as number;
+    return this.#store.i32[this.#heatAt(context)] as number;
+  }
+
+  #setHeat(context: CpuContext<M>, heat: number): void {
+    this.#store.i32[this.#heatAt(context)] = heat;
+  }
+
+  #heatAt(context: CpuContext<M>): number {
+    const low = this.#store.i32[(context.base + CONTEXT.pc) >> 2] as number;
+    return (this.#hashEntry(context, low) + REGION_HASH.heat) >> 2;
   }
 
   /** Reads the notes of indirect jumps since the last time. */
