@@ -100,8 +100,12 @@ export class Engine<M extends Mode> {
     i32[budgetAt] = budget;
     context.stopRequested = false;
     this.#current = context;
-    while ((i32[budgetAt] as number) > 0 && !context.stopRequested) {
-      const exit = this.#translator?.run(context) ?? this.#interpreter(context.mode)(context.base);
+    // A region whose first instruction is for the interpreter leaves where it was entered: it must not be entered again at once.
+    let stuck = false;
+    for (let left = budget; left > 0 && !context.stopRequested; left = i32[budgetAt] as number) {
+      const translated: number | undefined = stuck ? undefined : this.#translator?.run(context);
+      const exit = translated ?? this.#interpreter(context.mode)(context.base);
+      stuck = translated === EXIT.none && i32[budgetAt] === left;
       this.#handleExit(context, exit, budgetAt);
     }
     this.#current = null;

@@ -1,5 +1,5 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
-import type { HostView } from './host-view.ts';
+import type { RealMemory, Region } from './memory.ts';
 import type { RealAddress } from './types.ts';
 
 const PAGE = 65536;
@@ -36,6 +36,13 @@ export interface HypervisorViewOptions {
   readonly digests: boolean;
 }
 
+/** What a page held when it was last looked at. */
+interface Shadow {
+  readonly region: Region;
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+}
+
 /**
  * Everything a hypervisor can learn: the architected registers whenever it gets control, the RAM it can reach, and when that happens. It stands
  * outside of the machine and does not disturb it; it knows the secret beforehand, as an experimenter does.
@@ -43,36 +50,73 @@ export interface HypervisorViewOptions {
 export class HypervisorView {
   readonly observations: Observation[] = [];
   readonly sightings: Sighting[] = [];
-  readonly #view: HostView;
+  readonly #memory: RealMemory;
   readonly #crypto: CryptoProvider;
   readonly #options: HypervisorViewOptions;
   readonly #pieces: readonly { readonly secret: number; readonly value: bigint }[];
+  readonly #shadows: readonly Shadow[];
+  #pages: ReadonlyMap<RealAddress, string> = new Map();
 
-  constructor(view: HostView, crypto: CryptoProvider, options: HypervisorViewOptions) {
-    this.#view = view;
+  constructor(memory: RealMemory, crypto: CryptoProvider, options: HypervisorViewOptions) {
+    this.#memory = memory;
     this.#crypto = crypto;
     this.#options = options;
     this.#pieces = options.secrets.flatMap((bytes, secret) => piecesOf(bytes).map((value) => ({ secret, value })));
+    this.#shadows = memory.regions
+      .filter((r) => !r.secure)
+      .map((region) => {
+        const bytes = new Uint8Array(region.size);
+        return { region, bytes, words: new Int32Array(bytes.buffer) };
+      });
   }
 
   /** To be called whenever the hypervisor gets control. */
   observe(moment: Omit<Observation, 'pages'>): void {
     const index = this.observations.length;
-    const pages = new Map<RealAddress, string>();
-    for (const region of this.#view.reachable()) {
-      const bytes = this.#view.read(region.base, region.size);
-      this.#searchMemory(bytes, region.base, index, moment.clock);
-      if (this.#options.digests) this.#digest(bytes, region.base, pages);
+    const first = index === 0;
+    for (const shadow of this.#shadows) {
+      for (let at = 0; at < shadow.region.size; at += PAGE) {
+        if (this.#update(shadow, at) || first) this.#look(shadow, at, index, moment.clock);
+      }
     }
     this.#searchRegisters(moment, index);
-    this.observations.push({ ...moment, pages });
+    this.observations.push({ ...moment, pages: this.#pages });
   }
 
-  #searchMemory(bytes: Uint8Array, base: RealAddress, observation: number, clock: number): void {
+  /** Brings a page's shadow up to date. @returns whether it had changed */
+  #update({ region, bytes, words }: Shadow, at: number): boolean {
+    const { store } = this.#memory;
+    const now = (region.host + at) >> 2;
+    const before = at >> 2;
+    const { i32 } = store;
+    for (let i = 0; i < PAGE / 4; i++) {
+      if (i32[now + i] !== words[before + i]) {
+        bytes.set(store.bytes.subarray(region.host + at, region.host + at + PAGE), at);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #look({ region, bytes }: Shadow, at: number, observation: number, clock: number): void {
+    // A secret can begin on the page before.
+    const from = Math.max(0, at - this.#longest());
+    const window = bytes.subarray(from, at + PAGE);
     this.#options.secrets.forEach((needle, secret) => {
-      const at = find(bytes, needle);
-      if (at >= 0) this.sightings.push({ observation, clock, where: `0x${(base + at).toString(16)}`, secret });
+      const found = find(window, needle);
+      const where = `0x${(region.base + from + found).toString(16)}`;
+      if (found >= 0) this.sightings.push({ observation, clock, where, secret });
     });
+    if (!this.#options.digests) return;
+    const digest = this.#crypto
+      .sha256(bytes.subarray(at, at + PAGE))
+      .subarray(0, 16)
+      .join();
+    this.#pages = new Map([...this.#pages, [(region.base + at) as RealAddress, digest]]);
+  }
+
+  #longest(): number {
+    return Math.max(0, ...this.#options.secrets.map((s) => s.length - 1));
   }
 
   #searchRegisters(moment: Omit<Observation, 'pages'>, observation: number): void {
@@ -81,13 +125,6 @@ export class HypervisorView {
         if (piece.value === value)
           this.sightings.push({ observation, clock: moment.clock, where, secret: piece.secret });
       }
-    }
-  }
-
-  #digest(bytes: Uint8Array, base: RealAddress, into: Map<RealAddress, string>): void {
-    for (let at = 0; at < bytes.length; at += PAGE) {
-      const digest = this.#crypto.sha256(bytes.subarray(at, at + PAGE));
-      into.set((base + at) as RealAddress, digest.subarray(0, 16).join());
     }
   }
 }

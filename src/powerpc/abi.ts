@@ -1,6 +1,7 @@
 /**
- * The numbers, layouts and codes of IBM Power with the Protected Execution Facility: what hypervisor, Ultravisor and CPU agree on, and
- * nothing that runs. Section numbers name `power-pef.md`; masks are written as they stand in a register (bit 0 is the least significant).
+ * The numbers, layouts and codes of IBM Power with the Protected Execution Facility: what hypervisor, Ultravisor and
+ * CPU agree on, and nothing that runs. Section numbers name `power-pef.md`; masks are written as they stand in a
+ * register (bit 0 is the least significant).
  */
 
 /** Bits of the machine state register (1.1). */
@@ -220,6 +221,7 @@ export const HFSCR = {
   BHRB: 0x10n,
   TM: 0x20n,
   EBB: 0x80n,
+  TAR: 0x100n,
   MSGP: 0x400n,
   IC_SHIFT: 56n,
   IC_TM: 5n,
@@ -307,8 +309,8 @@ export const ULTRACALL = {
 export type Ultracall = keyof typeof ULTRACALL;
 
 /**
- * Return codes of ultracalls (3.2). The document gives U_INVALID no number: it is −4 here, as the sheet recommends. U_NO_KEY has none
- * either, and −256 is ours.
+ * Return codes of ultracalls (3.2). The document gives U_INVALID no number: it is −4 here, as the sheet recommends.
+ * U_NO_KEY has none either, and −256 is ours.
  */
 export const U_CODE = {
   U_SUCCESS: 0,
@@ -355,8 +357,9 @@ export interface HcallRegisters {
 }
 
 /**
- * Hypercalls: number, and registers in and out. An entry without `in` and `out` is in no list of the sheet: an SVM cannot make it.
- * H_RANDOM is served in the Ultravisor and H_RTAS goes through its bounce pages; H_SVM_* and H_TPM_COMM are the Ultravisor's own (4.1).
+ * Hypercalls: number, and registers in and out. An entry without `in` and `out` is in no list of the sheet: an SVM
+ * cannot make it. H_RANDOM is served in the Ultravisor and H_RTAS goes through its bounce pages; H_SVM_* and H_TPM_COMM
+ * are the Ultravisor's own (4.1).
  */
 export const HYPERCALLS = {
   H_REMOVE: { number: 0x04, in: 6, out: 3 },
@@ -680,7 +683,10 @@ export function packPte(base: bigint, attributes: bigint): bigint {
   return PTE.V | PTE.L | (base & PTE.RPN) | attributes;
 }
 
-/** The levels of Linux's and the Ultravisor's 52-bit tree with 64 KiB leaves: index bits and shift from root to leaf (2.4). */
+/**
+ * The levels of Linux's and the Ultravisor's 52-bit tree with 64 KiB leaves: index bits and shift from root to leaf
+ * (2.4).
+ */
 export const RADIX_52_LEVELS = [
   { bits: 13, shift: 39 },
   { bits: 9, shift: 30 },

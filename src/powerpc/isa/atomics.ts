@@ -23,7 +23,6 @@ function loadReserve(name: string, xo: string, size: AccessSize): PowerInstructi
     name,
     encoding: `011111 RT:5 RA:5 RB:5 ${xo} EH:1`,
     operands: '{RT},{RA},{RB}',
-    split: ['RA=0'],
     meaning(s) {
       const ea = address(s, 'X', false);
       aligned(s, ea, size);
@@ -41,7 +40,6 @@ function storeConditional(name: string, xo: string, size: AccessSize): PowerInst
     name,
     encoding: `011111 RS:5 RA:5 RB:5 ${xo} 1`,
     operands: '{RS},{RA},{RB}',
-    split: ['RA=0'],
     meaning(s) {
       const ea = address(s, 'X', false);
       aligned(s, ea, size);

@@ -1,4 +1,5 @@
 import { Instruction, type InstructionSpec } from '../../engine/instruction.ts';
+import type { Field } from '../../engine/pattern.ts';
 import type { Semantics } from '../../engine/semantics.ts';
 import { type Expr, i32, i64, isConst, select } from '../../wasm/expr.ts';
 import type { I32, I64 } from '../../wasm/types.ts';
@@ -12,10 +13,22 @@ export type D = Expr<I64>;
 
 export type PowerInstruction = Instruction<PowerMode>;
 
+/** The whole instruction word as a field, for helpers that take it apart themselves. */
+const WORD: Field = { name: 'word', shift: 0, width: 32 };
+
+class DefinedInstruction extends Instruction<PowerMode> {
+  override field(name: string): Field {
+    return name === WORD.name ? WORD : super.field(name);
+  }
+}
+
 /** One instruction of the Power ISA. */
 export function define(spec: InstructionSpec<PowerMode>): PowerInstruction {
-  return new Instruction(spec);
+  return new DefinedInstruction(spec);
 }
+
+/** The instruction itself. */
+export const instructionWord = (s: S): W => s.field(WORD.name);
 
 const LOW_32 = 0xffffffffn;
 
@@ -35,9 +48,13 @@ export function putReg(s: S, field: string, value: D): D {
   return result;
 }
 
-/** (RA|0): the definition must split on `RA=0`. */
+/** (RA|0). A definition that splits on `RA=0` is faster, one that does not is smaller. */
 export function ra0(s: S): D {
-  return s.known(s.field('RA')) === 0 ? i64.const(0) : reg(s, 'RA');
+  const known = s.known(s.field('RA'));
+  if (known !== undefined) return known === 0 ? i64.const(0) : reg(s, 'RA');
+  const { split } = s.instruction as PowerInstruction;
+  if (split.includes('RA=0')) return reg(s, 'RA');
+  return s.let(select(s.field('RA'), reg(s, 'RA'), i64.const(0)));
 }
 
 /** A signed field as a doubleword. */
@@ -92,9 +109,9 @@ export function record(s: S, result: D): void {
   compare(s, i32.const(0), true, s.mode.sixtyFour ? result : sext(result), i64.const(0));
 }
 
-/** Does it where the instruction's split Rc field is 1. */
+/** Does it where the instruction's Rc field is 1. Frequent instructions split on it. */
 export function recordIfRc(s: S, result: D): void {
-  if (s.split('Rc') === 1) record(s, result);
+  s.if(s.field('Rc'), () => record(s, result));
 }
 
 /** OV and OV32, and SO with OV. */

@@ -1,4 +1,4 @@
-import { i32 } from '../../wasm/expr.ts';
+import { i32, select } from '../../wasm/expr.ts';
 import { type D, define, fromWord, low, type PowerInstruction, reg, type S, setReg, type W } from './common.ts';
 import { ca, ca32, cr, ov, ov32 } from './state.ts';
 
@@ -7,13 +7,22 @@ import { ca, ca32, cr, ov, ov32 } from './state.ts';
 function logical(name: string, xo: string, meaning: (a: W, b: W) => W): PowerInstruction {
   return define({
     name,
-    encoding: `010011 BT:5 BA:5 BB:5 ${xo} .1`,
+    encoding: `010011 BT:5 BA:5 BB:5 ${xo} 0`,
     operands: '{BT},{BA},{BB}',
     meaning(s) {
       const value = meaning(s.getAt(cr, s.field('BA')), s.getAt(cr, s.field('BB')));
+      // crclr and crset in translated code: the old value does not matter.
+      if ((name === 'crxor' || name === 'creqv') && sameKnown(s, 'BA', 'BB')) {
+        return s.setAt(cr, s.field('BT'), i32.const(name === 'creqv' ? 1 : 0));
+      }
       s.setAt(cr, s.field('BT'), value);
     },
   });
+}
+
+function sameKnown(s: S, one: string, other: string): boolean {
+  const known = s.known(s.field(one));
+  return known !== undefined && known === s.known(s.field(other));
 }
 
 const not = (v: W): W => i32.xor(v, i32.const(1));
@@ -53,10 +62,23 @@ function scatter(s: S, field: number, word: W): void {
 
 const FIELDS = [0, 1, 2, 3, 4, 5, 6, 7];
 
+/** The one field that FXM of mfocrf and mtocrf selects, and whether it is one. */
+function selectedField(s: S): { single: W; field: W } {
+  const fxm = s.field('FXM');
+  const known = s.known(fxm);
+  if (known !== undefined) {
+    const number = (Math.clz32(known) - 24) & 7;
+    return { single: i32.const(known === 0x80 >> number ? 1 : 0), field: i32.const(number) };
+  }
+  const single = s.let(i32.eq(i32.popcnt(fxm), i32.const(1)));
+  // Without any bit the number would be 8: kept in range.
+  return { single, field: s.let(i32.and(i32.sub(i32.clz(fxm), i32.const(24)), i32.const(7))) };
+}
+
 const MOVES: readonly PowerInstruction[] = [
   define({
     name: 'mcrf',
-    encoding: '010011 BF:3 .2 BFA:3 .2 .5 0000000000 .1',
+    encoding: '010011 BF:3 00 BFA:3 00 00000 0000000000 0',
     operands: '{BF},{BFA}',
     meaning(s) {
       const from = s.let(i32.shl(s.field('BFA'), i32.const(2)));
@@ -69,7 +91,7 @@ const MOVES: readonly PowerInstruction[] = [
   }),
   define({
     name: 'mcrxrx',
-    encoding: '011111 BF:3 .2 .5 .5 1001000000 .1',
+    encoding: '011111 BF:3 00 00000 00000 1001000000 0',
     operands: '{BF}',
     meaning(s) {
       const to = s.let(i32.shl(s.field('BF'), i32.const(2)));
@@ -80,39 +102,53 @@ const MOVES: readonly PowerInstruction[] = [
   }),
   define({
     name: 'mfcr',
-    encoding: '011111 RT:5 0 .9 0000010011 .1',
+    encoding: '011111 RT:5 0 000000000 0000010011 0',
     operands: '{RT}',
     meaning: (s) => setReg(s, 'RT', gather(s, 0, 7)),
   }),
   define({
     name: 'mfocrf',
-    encoding: '011111 RT:5 1 FXM:8 .1 0000010011 .1',
+    encoding: '011111 RT:5 1 FXM:8 0 0000010011 0',
     operands: '{RT},{FXM}',
     meaning(s) {
-      // With more or fewer than one bit in FXM the result is undefined; all selected fields are then given.
+      const { single, field } = selectedField(s);
+      const base = s.let(i32.shl(field, i32.const(2)));
       let value: W = i32.const(0);
-      for (const field of FIELDS) {
-        const wanted = i32.and(i32.shrU(s.field('FXM'), i32.const(7 - field)), i32.const(1));
-        const bits = low(gather(s, field, field));
-        value = i32.or(value, i32.and(bits, i32.sub(i32.const(0), wanted)));
+      for (let i = 0; i < 4; i++) {
+        value = i32.or(value, i32.shl(s.getAt(cr, i32.add(base, i32.const(i))), i32.const(3 - i)));
       }
-      setReg(s, 'RT', fromWord(value));
+      const placed = i32.shl(value, i32.sub(i32.const(28), base));
+      // Undefined with more or fewer than one field; QEMU then leaves the register alone.
+      setReg(s, 'RT', select(single, fromWord(placed), reg(s, 'RT')));
     },
   }),
-  ...['0', '1'].map((one) =>
-    define({
-      name: one === '1' ? 'mtocrf' : 'mtcrf',
-      encoding: `011111 RS:5 ${one} FXM:8 .1 0010010000 .1`,
-      operands: '{FXM},{RS}',
-      meaning(s) {
-        const word = s.let(low(reg(s, 'RS')));
-        for (const field of FIELDS) {
-          const wanted = i32.and(i32.shrU(s.field('FXM'), i32.const(7 - field)), i32.const(1));
-          s.if(wanted, () => scatter(s, field, word));
+  define({
+    name: 'mtocrf',
+    encoding: '011111 RS:5 1 FXM:8 0 0010010000 0',
+    operands: '{FXM},{RS}',
+    meaning(s) {
+      const { single, field } = selectedField(s);
+      const base = s.let(i32.shl(field, i32.const(2)));
+      const value = s.let(i32.shrU(low(reg(s, 'RS')), i32.sub(i32.const(28), base)));
+      s.if(single, () => {
+        for (let i = 0; i < 4; i++) {
+          s.setAt(cr, i32.add(base, i32.const(i)), i32.and(i32.shrU(value, i32.const(3 - i)), i32.const(1)));
         }
-      },
-    }),
-  ),
+      });
+    },
+  }),
+  define({
+    name: 'mtcrf',
+    encoding: '011111 RS:5 0 FXM:8 0 0010010000 0',
+    operands: '{FXM},{RS}',
+    meaning(s) {
+      const word = s.let(low(reg(s, 'RS')));
+      for (const field of FIELDS) {
+        const wanted = i32.and(i32.shrU(s.field('FXM'), i32.const(7 - field)), i32.const(1));
+        s.if(wanted, () => scatter(s, field, word));
+      }
+    },
+  }),
 ];
 
 export const CONDITION_REGISTER: readonly PowerInstruction[] = [...LOGICAL, ...MOVES];

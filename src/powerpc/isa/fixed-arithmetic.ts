@@ -4,6 +4,7 @@ import {
   type D,
   define,
   fromWord,
+  instructionWord,
   low,
   type PowerInstruction,
   putReg,
@@ -20,6 +21,7 @@ import {
   type W,
   zext,
 } from './common.ts';
+import { HELPER } from './helpers.ts';
 import { ca, ov, ov32 } from './state.ts';
 
 /** Fixed-point arithmetic (Power ISA 3.0B, book I, 3.3.9). */
@@ -84,26 +86,28 @@ const PLAIN: Readonly<Record<string, (s: S) => D>> = {
   neg: (s) => i64.neg(ra(s)),
 };
 
-function addition([name, xo, operands, writesCarry, hasRb]: (typeof ADDITIONS)[number]): PowerInstruction {
-  return define({
-    name,
-    encoding: `011111 RT:5 RA:5 ${hasRb ? 'RB:5' : '00000'} OE:1 ${xo} Rc:1`,
-    operands: hasRb ? '{RT},{RA},{RB}' : '{RT},{RA}',
-    split: ['OE', 'Rc'],
-    meaning(s) {
-      const plain = PLAIN[name];
-      const overflows = s.split('OE') === 1;
-      if (plain !== undefined && !overflows) {
-        recordIfRc(s, putReg(s, 'RT', plain(s)));
-        return;
-      }
-      const sum = addWithCarry(s, ...operands(s));
-      setReg(s, 'RT', sum.result);
-      if (writesCarry) setCarry(s, sum.carry, sum.carry32);
-      if (overflows) setOverflow(s, sum.overflow, sum.overflow32);
-      recordIfRc(s, sum.result);
-    },
-  });
+/** One definition without overflow and one with it, which is rare and gets no handlers of its own for Rc. */
+function addition([name, xo, operands, writesCarry, hasRb]: (typeof ADDITIONS)[number]): PowerInstruction[] {
+  return [false, true].map((overflows) =>
+    define({
+      name: overflows ? `${name}o` : name,
+      encoding: `011111 RT:5 RA:5 ${hasRb ? 'RB:5' : '00000'} ${overflows ? 1 : 0} ${xo} Rc:1`,
+      operands: hasRb ? '{RT},{RA},{RB}' : '{RT},{RA}',
+      split: overflows ? [] : ['Rc'],
+      meaning(s) {
+        const plain = PLAIN[name];
+        if (plain !== undefined && !overflows) {
+          recordIfRc(s, putReg(s, 'RT', plain(s)));
+          return;
+        }
+        const sum = addWithCarry(s, ...operands(s));
+        setReg(s, 'RT', sum.result);
+        if (writesCarry) setCarry(s, sum.carry, sum.carry32);
+        if (overflows) setOverflow(s, sum.overflow, sum.overflow32);
+        recordIfRc(s, sum.result);
+      },
+    }),
+  );
 }
 
 /** addic, addic., subfic: immediate forms that write CA. */
@@ -151,31 +155,28 @@ function xo(name: string, xoBits: string, meaning: (s: S) => D): PowerInstructio
   });
 }
 
-/** An XO form whose meaning sets overflow where OE is 1. */
+/** An XO form, and the same with overflow, which is rare and gets no handlers of its own for Rc. */
 function xoOverflow(
   name: string,
   xoBits: string,
   meaning: (s: S) => { readonly result: D; readonly overflow: () => readonly [W, W] },
-): PowerInstruction {
-  return define({
-    name,
-    encoding: `011111 RT:5 RA:5 RB:5 OE:1 ${xoBits} Rc:1`,
-    operands: '{RT},{RA},{RB}',
-    split: ['OE', 'Rc'],
-    meaning(s) {
-      const { result, overflow } = meaning(s);
-      const named = s.let(result);
-      if (s.split('OE') === 1) {
-        const [o, o32] = overflow();
-        const both = [s.let(o), s.let(o32)] as const;
+): PowerInstruction[] {
+  return [false, true].map((overflows) =>
+    define({
+      name: overflows ? `${name}o` : name,
+      encoding: `011111 RT:5 RA:5 RB:5 ${overflows ? 1 : 0} ${xoBits} Rc:1`,
+      operands: '{RT},{RA},{RB}',
+      split: overflows ? [] : ['Rc'],
+      meaning(s) {
+        const { result, overflow } = meaning(s);
+        const named = s.let(result);
+        const flags = overflows ? overflow().map((flag) => s.let(flag)) : null;
         setReg(s, 'RT', named);
-        setOverflow(s, ...both);
-      } else {
-        setReg(s, 'RT', named);
-      }
-      recordIfRc(s, named);
-    },
-  });
+        if (flags !== null) setOverflow(s, flags[0] as W, flags[1] as W);
+        recordIfRc(s, named);
+      },
+    }),
+  );
 }
 
 const MULTIPLICATIONS: readonly PowerInstruction[] = [
@@ -189,12 +190,12 @@ const MULTIPLICATIONS: readonly PowerInstruction[] = [
   xo('mulhwu', '000001011', (s) => i64.shrU(i64.mul(zext(ra(s)), zext(rb(s))), i64.const(32))),
   xo('mulhd', '001001001', (s) => multiplyHighSigned(s, ra(s), rb(s))),
   xo('mulhdu', '000001001', (s) => multiplyHighUnsigned(s, ra(s), rb(s))),
-  xoOverflow('mullw', '011101011', (s) => {
+  ...xoOverflow('mullw', '011101011', (s) => {
     const result = s.let(i64.mul(sext(ra(s)), sext(rb(s))));
     const lost = (): W => i64.ne(result, sext(result));
     return { result, overflow: () => [lost(), lost()] };
   }),
-  xoOverflow('mulld', '011101001', (s) => {
+  ...xoOverflow('mulld', '011101001', (s) => {
     const a = s.let(ra(s));
     const b = s.let(rb(s));
     const result = s.let(i64.mul(a, b));
@@ -210,17 +211,16 @@ const MULTIPLICATIONS: readonly PowerInstruction[] = [
 ];
 
 /**
- * Division. Where the quotient is undefined (division by 0, or the most negative number by −1) the result is 0, as POWER9 and QEMU give it, and
- * the overflow is set.
+ * Division. Where the quotient is undefined (division by 0, or the most negative number by −1) it is that of a division by 1, as QEMU gives it,
+ * and the overflow is set.
  */
 function quotient32(s: S, dividend: W, divisor: W, signed: boolean): { result: D; undefined: W } {
   const n = s.let(dividend);
   const d = s.let(divisor);
   const byZero = i32.eqz(d);
   const bad = s.let(signed ? i32.or(byZero, i32.and(i32.eq(n, MIN_32), i32.eq(d, i32.const(-1)))) : byZero);
-  const safe = s.let(select(bad, i32.const(1), d));
-  const q = signed ? i32.divS(n, safe) : i32.divU(n, safe);
-  return { result: fromWord(select(bad, i32.const(0), q)), undefined: bad };
+  const safe = select(bad, i32.const(1), d);
+  return { result: fromWord(signed ? i32.divS(n, safe) : i32.divU(n, safe)), undefined: bad };
 }
 
 function quotient64(s: S, dividend: D, divisor: D, signed: boolean): { result: D; undefined: W } {
@@ -228,19 +228,21 @@ function quotient64(s: S, dividend: D, divisor: D, signed: boolean): { result: D
   const d = s.let(divisor);
   const byZero = i64.eqz(d);
   const bad = s.let(signed ? i32.or(byZero, i32.and(i64.eq(n, MIN_64), i64.eq(d, MINUS_ONE))) : byZero);
-  const safe = s.let(select(bad, i64.const(1), d));
-  const q = signed ? i64.divS(n, safe) : i64.divU(n, safe);
-  return { result: select(bad, ZERO, q), undefined: bad };
+  const safe = select(bad, i64.const(1), d);
+  return { result: signed ? i64.divS(n, safe) : i64.divU(n, safe), undefined: bad };
 }
 
-function division(name: string, xoBits: string, divide: (s: S) => { result: D; undefined: W }): PowerInstruction {
+function division(name: string, xoBits: string, divide: (s: S) => { result: D; undefined: W }): PowerInstruction[] {
   return xoOverflow(name, xoBits, (s) => {
     const q = divide(s);
     return { result: q.result, overflow: () => [q.undefined, q.undefined] };
   });
 }
 
-/** (RA) shifted left by 32, divided by (RB), with overflow where the quotient does not fit a word. */
+/**
+ * (RA) shifted left by 32, divided by (RB), with overflow where the quotient does not fit a word. The upper word is undefined: the quotient's
+ * own, as in QEMU.
+ */
 function extendedWord(s: S, signed: boolean): { result: D; undefined: W } {
   const n = s.let(i64.shl(ra(s), i64.const(32)));
   const d = signed ? sext(rb(s)) : zext(rb(s));
@@ -248,53 +250,34 @@ function extendedWord(s: S, signed: boolean): { result: D; undefined: W } {
   const value = s.let(q.result);
   const fits = signed ? i64.eq(value, sext(value)) : i64.eqz(i64.shrU(value, i64.const(32)));
   const bad = s.let(i32.or(q.undefined, i32.eqz(fits)));
-  return { result: select(bad, ZERO, zext(value)), undefined: bad };
+  return { result: select(bad, ZERO, value), undefined: bad };
 }
 
-/** Shift-and-subtract division of (RA) * 2^64 by (RB); the quotient is undefined unless (RA) < (RB). */
-function extendedDoubleUnsigned(s: S, high: D, divisor: D): { result: D; undefined: W } {
-  const h = s.let(high);
-  const d = s.let(divisor);
-  const bad = s.let(i64.geU(h, d));
-  let remainder = s.let(select(bad, ZERO, h));
-  let q: D = ZERO;
-  for (let i = 0; i < 64; i++) {
-    const carried = i64.ltS(remainder, ZERO);
-    const shifted = s.let(i64.shl(remainder, i64.const(1)));
-    const takes = s.let(i32.or(carried, i64.geU(shifted, d)));
-    remainder = s.let(select(takes, i64.sub(shifted, d), shifted));
-    q = s.let(i64.or(i64.shl(q, i64.const(1)), bit(takes)));
-  }
-  return { result: select(bad, ZERO, q), undefined: bad };
-}
-
-function extendedDoubleSigned(s: S): { result: D; undefined: W } {
-  const a = s.let(ra(s));
-  const b = s.let(rb(s));
-  const magnitude = (v: D): D => select(i64.ltS(v, ZERO), i64.neg(v), v);
-  const q = extendedDoubleUnsigned(s, s.let(magnitude(a)), s.let(magnitude(b)));
-  const negative = s.let(i64.ltS(i64.xor(a, b), ZERO));
-  const size = s.let(q.result);
-  const limit = select(negative, i64.gtU(size, MIN_64), i64.ltS(size, ZERO));
-  const bad = s.let(i32.or(q.undefined, limit));
-  return { result: select(bad, ZERO, select(negative, i64.neg(size), size)), undefined: bad };
+/** A division of 128 bits by 64 is too long for generated code; `divideExtended` does it. */
+function extendedDouble(name: string, xoBits: string): PowerInstruction {
+  return define({
+    name,
+    encoding: `011111 RT:5 RA:5 RB:5 OE:1 ${xoBits} Rc:1`,
+    operands: '{RT},{RA},{RB}',
+    meaning: (s) => s.helper(HELPER.divideExtended, instructionWord(s)),
+  });
 }
 
 const DIVISIONS: readonly PowerInstruction[] = [
-  division('divw', '111101011', (s) => quotient32(s, low(ra(s)), low(rb(s)), true)),
-  division('divwu', '111001011', (s) => quotient32(s, low(ra(s)), low(rb(s)), false)),
-  division('divd', '111101001', (s) => quotient64(s, ra(s), rb(s), true)),
-  division('divdu', '111001001', (s) => quotient64(s, ra(s), rb(s), false)),
-  division('divwe', '110101011', (s) => extendedWord(s, true)),
-  division('divweu', '110001011', (s) => extendedWord(s, false)),
-  division('divde', '110101001', extendedDoubleSigned),
-  division('divdeu', '110001001', (s) => extendedDoubleUnsigned(s, ra(s), rb(s))),
+  ...division('divw', '111101011', (s) => quotient32(s, low(ra(s)), low(rb(s)), true)),
+  ...division('divwu', '111001011', (s) => quotient32(s, low(ra(s)), low(rb(s)), false)),
+  ...division('divd', '111101001', (s) => quotient64(s, ra(s), rb(s), true)),
+  ...division('divdu', '111001001', (s) => quotient64(s, ra(s), rb(s), false)),
+  ...division('divwe', '110101011', (s) => extendedWord(s, true)),
+  ...division('divweu', '110001011', (s) => extendedWord(s, false)),
+  extendedDouble('divde', '110101001'),
+  extendedDouble('divdeu', '110001001'),
 ];
 
 function modulo(name: string, xoBits: string, meaning: (s: S) => D): PowerInstruction {
   return define({
     name,
-    encoding: `011111 RT:5 RA:5 RB:5 ${xoBits} .1`,
+    encoding: `011111 RT:5 RA:5 RB:5 ${xoBits} 0`,
     operands: '{RT},{RA},{RB}',
     meaning: (s) => setReg(s, 'RT', meaning(s)),
   });
@@ -369,7 +352,7 @@ const IMMEDIATES: readonly PowerInstruction[] = [
   immediateCarry('subfic', '001000', false, (s) => [i64.not(ra(s)), simm(s, 'SI'), one]),
   define({
     name: 'addex',
-    encoding: '011111 RT:5 RA:5 RB:5 00 10101010 .1',
+    encoding: '011111 RT:5 RA:5 RB:5 00 10101010 0',
     operands: '{RT},{RA},{RB},0',
     meaning(s) {
       const sum = addWithCarry(s, ra(s), rb(s), s.get(ov));
@@ -382,7 +365,7 @@ const IMMEDIATES: readonly PowerInstruction[] = [
 
 export const FIXED_ARITHMETIC: readonly PowerInstruction[] = [
   ...IMMEDIATES,
-  ...ADDITIONS.map(addition),
+  ...ADDITIONS.flatMap(addition),
   ...MULTIPLICATIONS,
   ...DIVISIONS,
   ...MODULOS,

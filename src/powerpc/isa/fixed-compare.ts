@@ -38,7 +38,7 @@ const COMPARES: readonly PowerInstruction[] = [
   }),
   define({
     name: 'cmp',
-    encoding: '011111 BF:3 .1 L:1 RA:5 RB:5 0000000000 .1',
+    encoding: '011111 BF:3 0 L:1 RA:5 RB:5 0000000000 0',
     operands: '{BF},{L},{RA},{RB}',
     split: ['L'],
     meaning(s) {
@@ -48,7 +48,7 @@ const COMPARES: readonly PowerInstruction[] = [
   }),
   define({
     name: 'cmpl',
-    encoding: '011111 BF:3 .1 L:1 RA:5 RB:5 0000100000 .1',
+    encoding: '011111 BF:3 0 L:1 RA:5 RB:5 0000100000 0',
     operands: '{BF},{L},{RA},{RB}',
     split: ['L'],
     meaning(s) {
@@ -70,7 +70,7 @@ function setMatch(s: S, matches: W): void {
 const BYTE_COMPARES: readonly PowerInstruction[] = [
   define({
     name: 'cmprb',
-    encoding: '011111 BF:3 .1 L:1 RA:5 RB:5 0011000000 .1',
+    encoding: '011111 BF:3 0 L:1 RA:5 RB:5 0011000000 0',
     operands: '{BF},{L},{RA},{RB}',
     split: ['L'],
     meaning(s) {
@@ -83,7 +83,7 @@ const BYTE_COMPARES: readonly PowerInstruction[] = [
   }),
   define({
     name: 'cmpeqb',
-    encoding: '011111 BF:3 .2 RA:5 RB:5 0011100000 .1',
+    encoding: '011111 BF:3 00 RA:5 RB:5 0011100000 0',
     operands: '{BF},{RA},{RB}',
     meaning(s) {
       const value = s.let(byteOf(ra(s), 0));
@@ -108,7 +108,7 @@ const SELECTS: readonly PowerInstruction[] = [
   }),
   define({
     name: 'setb',
-    encoding: '011111 RT:5 BFA:3 .2 .5 0010000000 .1',
+    encoding: '011111 RT:5 BFA:3 00 00000 0010000000 0',
     operands: '{RT},{BFA}',
     meaning(s) {
       const base = s.let(i32.shl(s.field('BFA'), i32.const(2)));

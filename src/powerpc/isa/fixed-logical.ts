@@ -70,7 +70,7 @@ const BINARY: readonly PowerInstruction[] = [
 function unary(name: string, xo: string, meaning: (s: S, source: D) => D): PowerInstruction {
   return define({
     name,
-    encoding: `011111 RS:5 RA:5 .5 ${xo} Rc:1`,
+    encoding: `011111 RS:5 RA:5 00000 ${xo} Rc:1`,
     operands: '{RA},{RS}',
     split: ['Rc'],
     meaning: (s) => recordIfRc(s, putReg(s, 'RA', meaning(s, s.let(rs(s))))),
@@ -80,7 +80,7 @@ function unary(name: string, xo: string, meaning: (s: S, source: D) => D): Power
 function unaryPlain(name: string, xo: string, meaning: (s: S, source: D) => D): PowerInstruction {
   return define({
     name,
-    encoding: `011111 RS:5 RA:5 .5 ${xo} .1`,
+    encoding: `011111 RS:5 RA:5 00000 ${xo} 0`,
     operands: '{RA},{RS}',
     meaning: (s) => setReg(s, 'RA', meaning(s, s.let(rs(s)))),
   });
@@ -121,7 +121,7 @@ const UNARY: readonly PowerInstruction[] = [
 function plain(name: string, xo: string, meaning: (s: S) => D): PowerInstruction {
   return define({
     name,
-    encoding: `011111 RS:5 RA:5 RB:5 ${xo} .1`,
+    encoding: `011111 RS:5 RA:5 RB:5 ${xo} 0`,
     operands: '{RA},{RS},{RB}',
     meaning: (s) => setReg(s, 'RA', meaning(s)),
   });

@@ -37,6 +37,8 @@ export const HELPER = {
   rfscv: 19,
   /** a: instruction word: floating point arithmetic that flags or rounding make too long for generated code. */
   float: 20,
+  /** a: instruction word: divde, divdeu. `divideExtended` in `helper-arithmetic.ts` does all of it. */
+  divideExtended: 21,
 } as const;
 export type Helper = (typeof HELPER)[keyof typeof HELPER];
 

@@ -34,7 +34,7 @@ function accessOptions(s: S, access: Access): { signed: boolean; bigEndian: bool
 function encoding(form: Form, opcode: string, register: string): string {
   if (form === 'D') return `${opcode} ${register}:5 RA:5 D:16`;
   if (form === 'DS') return `${opcode.slice(0, 6)} ${register}:5 RA:5 DS:14 ${opcode.slice(6)}`;
-  return `011111 ${register}:5 RA:5 RB:5 ${opcode} .1`;
+  return `011111 ${register}:5 RA:5 RB:5 ${opcode} 0`;
 }
 
 function operands(form: Form, register: string): string {
@@ -51,12 +51,18 @@ interface Row {
   readonly update?: boolean;
 }
 
+/** Common loads and stores get an interpreter handler of their own for (RA|0) = 0. */
+function splitFor(name: string, form: Form, update: boolean): readonly string[] {
+  const rare = name.endsWith('cix') || (form === 'X' && /^(lf|stf)/.test(name));
+  return update || rare ? [] : ['RA=0'];
+}
+
 function load({ name, form, opcode, access, update = false }: Row): PowerInstruction {
   return define({
     name,
     encoding: encoding(form, opcode, 'RT'),
     operands: operands(form, 'RT'),
-    split: update ? [] : ['RA=0'],
+    split: splitFor(name, form, update),
     meaning(s) {
       const ea = address(s, form, update);
       const value = s.load(ea, access.size, accessOptions(s, access));
@@ -71,7 +77,7 @@ function store({ name, form, opcode, access, update = false }: Row): PowerInstru
     name,
     encoding: encoding(form, opcode, 'RS'),
     operands: operands(form, 'RS'),
-    split: update ? [] : ['RA=0'],
+    split: splitFor(name, form, update),
     meaning(s) {
       const ea = address(s, form, update);
       s.store(ea, access.size, reg(s, 'RS'), accessOptions(s, access));
@@ -156,15 +162,14 @@ function multiple(
   return define({
     name,
     ...text,
-    split: text.encoding.includes('RA:5') ? ['RA=0'] : [],
-    meaning: (s) => s.helper(helper, instructionWord(s, name), low(ea(s))),
+    meaning: (s) => s.helper(helper, multipleWord(s, name), low(ea(s))),
   });
 }
 
 /** What a helper needs to know of a multiple or string access: the name's position in `MULTIPLES`, register, count. */
 export const MULTIPLES = ['lmw', 'stmw', 'lswi', 'lswx', 'stswi', 'stswx', 'lq', 'stq'] as const;
 
-function instructionWord(s: S, name: string): ReturnType<typeof low> {
+function multipleWord(s: S, name: string): ReturnType<typeof low> {
   const kind = MULTIPLES.indexOf(name as (typeof MULTIPLES)[number]);
   const register = s.field(name.startsWith('l') ? 'RT' : 'RS');
   const count = name.endsWith('wi') ? s.field('NB') : i32.const(0);
@@ -182,25 +187,25 @@ const MULTIPLE: readonly PowerInstruction[] = [
   ),
   multiple(
     'lswi',
-    { encoding: '011111 RT:5 RA:5 NB:5 1001010101 .1', operands: '{RT},{RA},{NB}' },
+    { encoding: '011111 RT:5 RA:5 NB:5 1001010101 0', operands: '{RT},{RA},{NB}' },
     HELPER.loadMultiple,
     baseOnly,
   ),
   multiple(
     'lswx',
-    { encoding: '011111 RT:5 RA:5 RB:5 1000010101 .1', operands: '{RT},{RA},{RB}' },
+    { encoding: '011111 RT:5 RA:5 RB:5 1000010101 0', operands: '{RT},{RA},{RB}' },
     HELPER.loadMultiple,
     (s) => address(s, 'X', false),
   ),
   multiple(
     'stswi',
-    { encoding: '011111 RS:5 RA:5 NB:5 1011010101 .1', operands: '{RS},{RA},{NB}' },
+    { encoding: '011111 RS:5 RA:5 NB:5 1011010101 0', operands: '{RS},{RA},{NB}' },
     HELPER.storeMultiple,
     baseOnly,
   ),
   multiple(
     'stswx',
-    { encoding: '011111 RS:5 RA:5 RB:5 1010010101 .1', operands: '{RS},{RA},{RB}' },
+    { encoding: '011111 RS:5 RA:5 RB:5 1010010101 0', operands: '{RS},{RA},{RB}' },
     HELPER.storeMultiple,
     (s) => address(s, 'X', false),
   ),
@@ -222,7 +227,7 @@ function floatLoad(row: Row & { readonly convert: (value: D) => D }): PowerInstr
     name,
     encoding: encoding(form, opcode, 'FRT'),
     operands: operands(form, 'FRT'),
-    split: update ? [] : ['RA=0'],
+    split: splitFor(name, form, update),
     meaning(s) {
       requireFloatingPoint(s);
       const ea = address(s, form, update);
@@ -239,7 +244,7 @@ function floatStore(row: Row & { readonly convert: (value: D) => D }): PowerInst
     name,
     encoding: encoding(form, opcode, 'FRS'),
     operands: operands(form, 'FRS'),
-    split: update ? [] : ['RA=0'],
+    split: splitFor(name, form, update),
     meaning(s) {
       requireFloatingPoint(s);
       const ea = address(s, form, update);

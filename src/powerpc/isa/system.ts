@@ -18,10 +18,10 @@ const TRAPS: readonly PowerInstruction[] = [
   trap('tdi', { encoding: '000010 TO:5 RA:5 SI:16', operands: '{TO},{RA},{SI}' }, (s) =>
     trapCondition(s, reg(s, 'RA'), simm(s, 'SI')),
   ),
-  trap('tw', { encoding: '011111 TO:5 RA:5 RB:5 0000000100 .1', operands: '{TO},{RA},{RB}' }, (s) =>
+  trap('tw', { encoding: '011111 TO:5 RA:5 RB:5 0000000100 0', operands: '{TO},{RA},{RB}' }, (s) =>
     trapCondition(s, sext(reg(s, 'RA')), sext(reg(s, 'RB'))),
   ),
-  trap('td', { encoding: '011111 TO:5 RA:5 RB:5 0001000100 .1', operands: '{TO},{RA},{RB}' }, (s) =>
+  trap('td', { encoding: '011111 TO:5 RA:5 RB:5 0001000100 0', operands: '{TO},{RA},{RB}' }, (s) =>
     trapCondition(s, reg(s, 'RA'), reg(s, 'RB')),
   ),
 ];
@@ -52,20 +52,20 @@ const SPECIAL: readonly PowerInstruction[] = [
   ...FAST_SPRS.flatMap(({ suffix, number, slot }) => [
     define({
       name: `mf${suffix}`,
-      encoding: `011111 RT:5 ${sprBits(number)} 0101010011 .1`,
+      encoding: `011111 RT:5 ${sprBits(number)} 0101010011 0`,
       operands: '{RT}',
       meaning: (s) => setReg(s, 'RT', s.get(slot)),
     }),
     define({
       name: `mt${suffix}`,
-      encoding: `011111 RS:5 ${sprBits(number)} 0111010011 .1`,
+      encoding: `011111 RS:5 ${sprBits(number)} 0111010011 0`,
       operands: '{RS}',
       meaning: (s) => s.set(slot, reg(s, 'RS')),
     }),
   ]),
   define({
     name: 'mfxer',
-    encoding: `011111 RT:5 ${sprBits(1)} 0101010011 .1`,
+    encoding: `011111 RT:5 ${sprBits(1)} 0101010011 0`,
     operands: '{RT}',
     meaning(s) {
       let value: W = s.get(stringCount);
@@ -75,7 +75,7 @@ const SPECIAL: readonly PowerInstruction[] = [
   }),
   define({
     name: 'mtxer',
-    encoding: `011111 RS:5 ${sprBits(1)} 0111010011 .1`,
+    encoding: `011111 RS:5 ${sprBits(1)} 0111010011 0`,
     operands: '{RS}',
     meaning(s) {
       const value = s.let(low(reg(s, 'RS')));
@@ -87,19 +87,19 @@ const SPECIAL: readonly PowerInstruction[] = [
   }),
   define({
     name: 'mfspr',
-    encoding: '011111 RT:5 sprl:5 sprh:5 0101010011 .1',
+    encoding: '011111 RT:5 sprl:5 sprh:5 0101010011 0',
     operands: '{RT},{SPR}',
     meaning: (s) => s.helper(HELPER.mfspr, s.field('RT'), sprNumber(s)),
   }),
   define({
     name: 'mftb',
-    encoding: '011111 RT:5 sprl:5 sprh:5 0101110011 .1',
+    encoding: '011111 RT:5 sprl:5 sprh:5 0101110011 0',
     operands: '{RT},{SPR}',
     meaning: (s) => s.helper(HELPER.mfspr, s.field('RT'), sprNumber(s)),
   }),
   define({
     name: 'mtspr',
-    encoding: '011111 RS:5 sprl:5 sprh:5 0111010011 .1',
+    encoding: '011111 RS:5 sprl:5 sprh:5 0111010011 0',
     operands: '{SPR},{RS}',
     meaning: (s) => s.helper(HELPER.mtspr, s.field('RS'), sprNumber(s)),
   }),
@@ -129,59 +129,59 @@ const invalidation = (s: S): W =>
   );
 
 const PRIVILEGED: readonly PowerInstruction[] = [
-  helped('mfmsr', '011111 RT:5 .5 .5 0001010011 .1', '{RT}', HELPER.mfmsr, f('RT')),
-  helped('mtmsr', '011111 RS:5 .4 L:1 .5 0010010010 .1', '{RS},{L}', HELPER.mtmsr, f('RS'), f('L')),
-  helped('mtmsrd', '011111 RS:5 .4 L:1 .5 0010110010 .1', '{RS},{L}', HELPER.mtmsrd, f('RS'), f('L')),
-  helped('rfid', '010011 .5 .5 .5 0000010010 .1', '', HELPER.rfid),
-  helped('hrfid', '010011 .5 .5 .5 0100010010 .1', '', HELPER.hrfid),
-  helped('urfid', '010011 .5 .5 .5 0100110010 .1', '', HELPER.urfid),
-  helped('rfscv', '010011 .5 .5 .5 0001010010 .1', '', HELPER.rfscv),
-  helped('stop', '010011 .5 .5 .5 0101110010 .1', '', HELPER.stop),
-  helped('sc', '010001 .5 .5 .4 LEV:7 .3 1 .1', '{LEV}', HELPER.sc, f('LEV')),
-  helped('wait', '011111 .3 WC:2 .5 .5 0000011110 .1', '{WC}', HELPER.wait, f('WC')),
-  helped('darn', '011111 RT:5 .3 L:2 .5 1011110011 .1', '{RT},{L}', HELPER.darn, f('RT'), f('L')),
-  helped('attn', '000000 .15 0100000000 .1', '', HELPER.attn),
+  helped('mfmsr', '011111 RT:5 00000 00000 0001010011 0', '{RT}', HELPER.mfmsr, f('RT')),
+  helped('mtmsr', '011111 RS:5 0000 L:1 00000 0010010010 0', '{RS},{L}', HELPER.mtmsr, f('RS'), f('L')),
+  helped('mtmsrd', '011111 RS:5 0000 L:1 00000 0010110010 0', '{RS},{L}', HELPER.mtmsrd, f('RS'), f('L')),
+  helped('rfid', '010011 00000 00000 00000 0000010010 0', '', HELPER.rfid),
+  helped('hrfid', '010011 00000 00000 00000 0100010010 0', '', HELPER.hrfid),
+  helped('urfid', '010011 00000 00000 00000 0100110010 0', '', HELPER.urfid),
+  helped('rfscv', '010011 00000 00000 00000 0001010010 0', '', HELPER.rfscv),
+  helped('stop', '010011 00000 00000 00000 0101110010 0', '', HELPER.stop),
+  helped('sc', '010001 00000 00000 .4 LEV:7 .3 1 0', '{LEV}', HELPER.sc, f('LEV')),
+  helped('wait', '011111 000 WC:2 00000 00000 0000011110 0', '{WC}', HELPER.wait, f('WC')),
+  helped('darn', '011111 RT:5 000 L:2 00000 1011110011 0', '{RT},{L}', HELPER.darn, f('RT'), f('L')),
+  helped('attn', '000000 .15 0100000000 0', '', HELPER.attn),
   helped(
     'tlbie',
-    '011111 RS:5 .1 RIC:2 PRS:1 R:1 RB:5 0100110010 .1',
+    '011111 RS:5 0 RIC:2 PRS:1 R:1 RB:5 0100110010 0',
     '{RB},{RS},{RIC},{PRS},{R}',
     HELPER.tlbie,
     invalidation,
   ),
   helped(
     'tlbiel',
-    '011111 RS:5 .1 RIC:2 PRS:1 R:1 RB:5 0100010010 .1',
+    '011111 RS:5 0 RIC:2 PRS:1 R:1 RB:5 0100010010 0',
     '{RB},{RS},{RIC},{PRS},{R}',
     HELPER.tlbiel,
     invalidation,
   ),
-  helped('slbia', '011111 .2 IH:3 .5 .5 0111110010 .1', '{IH}', HELPER.slb),
-  helped('slbie', '011111 .5 .5 RB:5 0110110010 .1', '{RB}', HELPER.slb),
-  helped('slbmte', '011111 RS:5 .5 RB:5 0110010010 .1', '{RS},{RB}', HELPER.slb),
-  helped('slbmfee', '011111 RT:5 .5 RB:5 1110010011 .1', '{RT},{RB}', HELPER.slb),
-  helped('slbmfev', '011111 RT:5 .5 RB:5 1101010011 .1', '{RT},{RB}', HELPER.slb),
-  helped('msgsnd', '011111 .5 .5 RB:5 0011001110 .1', '{RB}', HELPER.message, () => i32.const(0), f('RB')),
-  helped('msgclr', '011111 .5 .5 RB:5 0011101110 .1', '{RB}', HELPER.message, () => i32.const(1), f('RB')),
-  helped('msgsndp', '011111 .5 .5 RB:5 0010001110 .1', '{RB}', HELPER.message, () => i32.const(2), f('RB')),
-  helped('msgclrp', '011111 .5 .5 RB:5 0010101110 .1', '{RB}', HELPER.message, () => i32.const(3), f('RB')),
+  helped('slbia', '011111 00 IH:3 00000 00000 0111110010 0', '{IH}', HELPER.slb),
+  helped('slbie', '011111 00000 00000 RB:5 0110110010 0', '{RB}', HELPER.slb),
+  helped('slbmte', '011111 RS:5 00000 RB:5 0110010010 0', '{RS},{RB}', HELPER.slb),
+  helped('slbmfee', '011111 RT:5 00000 RB:5 1110010011 0', '{RT},{RB}', HELPER.slb),
+  helped('slbmfev', '011111 RT:5 00000 RB:5 1101010011 0', '{RT},{RB}', HELPER.slb),
+  helped('msgsnd', '011111 00000 00000 RB:5 0011001110 0', '{RB}', HELPER.message, () => i32.const(0), f('RB')),
+  helped('msgclr', '011111 00000 00000 RB:5 0011101110 0', '{RB}', HELPER.message, () => i32.const(1), f('RB')),
+  helped('msgsndp', '011111 00000 00000 RB:5 0010001110 0', '{RB}', HELPER.message, () => i32.const(2), f('RB')),
+  helped('msgclrp', '011111 00000 00000 RB:5 0010101110 0', '{RB}', HELPER.message, () => i32.const(3), f('RB')),
 ];
 
 /**
  * Instructions whose effects do not show here: caches are coherent, execution is in order, and a store over an instruction is noticed at once.
  */
 const NOTHING: readonly (readonly [name: string, encoding: string, operands: string])[] = [
-  ['isync', '010011 .5 .5 .5 0010010110 .1', ''],
-  ['sync', '011111 .3 L:2 .5 .5 1001010110 .1', '{L}'],
-  ['eieio', '011111 .5 .5 .5 1101010110 .1', ''],
-  ['tlbsync', '011111 .5 .5 .5 1000110110 .1', ''],
-  ['slbsync', '011111 .5 .5 .5 0101010010 .1', ''],
-  ['msgsync', '011111 .5 .5 .5 1101110110 .1', ''],
-  ['icbi', '011111 .5 RA:5 RB:5 1111010110 .1', '{RA},{RB}'],
-  ['icbt', '011111 .1 CT:4 RA:5 RB:5 0000010110 .1', '{CT},{RA},{RB}'],
-  ['dcbt', '011111 TH:5 RA:5 RB:5 0100010110 .1', '{RA},{RB},{TH}'],
-  ['dcbtst', '011111 TH:5 RA:5 RB:5 0011110110 .1', '{RA},{RB},{TH}'],
-  ['dcbst', '011111 .5 RA:5 RB:5 0000110110 .1', '{RA},{RB}'],
-  ['dcbf', '011111 .3 L:2 RA:5 RB:5 0001010110 .1', '{RA},{RB},{L}'],
+  ['isync', '010011 00000 00000 00000 0010010110 0', ''],
+  ['sync', '011111 000 L:2 00000 00000 1001010110 0', '{L}'],
+  ['eieio', '011111 00000 00000 00000 1101010110 0', ''],
+  ['tlbsync', '011111 00000 00000 00000 1000110110 0', ''],
+  ['slbsync', '011111 00000 00000 00000 0101010010 0', ''],
+  ['msgsync', '011111 00000 00000 00000 1101110110 0', ''],
+  ['icbi', '011111 00000 RA:5 RB:5 1111010110 0', '{RA},{RB}'],
+  ['icbt', '011111 0 CT:4 RA:5 RB:5 0000010110 0', '{CT},{RA},{RB}'],
+  ['dcbt', '011111 TH:5 RA:5 RB:5 0100010110 0', '{RA},{RB},{TH}'],
+  ['dcbtst', '011111 TH:5 RA:5 RB:5 0011110110 0', '{RA},{RB},{TH}'],
+  ['dcbst', '011111 00000 RA:5 RB:5 0000110110 0', '{RA},{RB}'],
+  ['dcbf', '011111 000 L:2 RA:5 RB:5 0001010110 0', '{RA},{RB},{L}'],
 ];
 
 const CACHE_BLOCK = 128;
@@ -190,9 +190,8 @@ const STORAGE_CONTROL: readonly PowerInstruction[] = [
   ...NOTHING.map(([name, encoding, operands]) => define({ name, encoding, operands, meaning: () => {} })),
   define({
     name: 'dcbz',
-    encoding: '011111 .5 RA:5 RB:5 1111110110 .1',
+    encoding: '011111 00000 RA:5 RB:5 1111110110 0',
     operands: '{RA},{RB}',
-    split: ['RA=0'],
     meaning(s) {
       // The block is aligned, so if the first store does not fault none does.
       const block = s.let(i64.and(address(s, 'X', false), i64.const(-CACHE_BLOCK)));

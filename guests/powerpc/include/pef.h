@@ -1,0 +1,115 @@
+/*
+ * Numbers of the Power architecture and of PEF that our guests need, for C and for the assembler: plain constants only.
+ * Sources: Power ISA 3.0B (registers), "Ultravisor API" of the Linux kernel documentation (ultracalls), PAPR (hypercalls),
+ * skiboot's OPAL API (OPAL calls).
+ */
+#ifndef PEF_H
+#define PEF_H
+
+/* MSR */
+#define MSR_SF 0x8000000000000000
+#define MSR_HV 0x1000000000000000
+#define MSR_S 0x400000
+#define MSR_PR 0x4000
+#define MSR_ME 0x1000
+#define MSR_LE 0x1
+/* The bits of SRR1 and HSRR1 in which an interrupt reports something; in all others they hold the interrupted MSR. */
+#define SRR1_STATUS 0x783F0000
+/* The level of a system call; not promised without PEF. */
+#define SRR1_LEV2 0x200000
+
+/* Special purpose registers */
+#define SPR_SRR0 26
+#define SPR_SRR1 27
+#define SPR_PIDR 48
+#define SPR_TB 268
+#define SPR_SPRG0 272
+#define SPR_SPRG1 273
+#define SPR_HSPRG0 304
+#define SPR_HSPRG1 305
+#define SPR_HDEC 310
+#define SPR_HSRR0 314
+#define SPR_HSRR1 315
+#define SPR_LPCR 318
+#define SPR_LPIDR 319
+#define SPR_PTCR 464
+
+/* LPCR */
+#define LPCR_LPES 0x8
+#define LPCR_GTSE 0x400
+#define LPCR_HR 0x100000
+#define LPCR_UPRT 0x400000
+
+/* Interrupt vectors */
+#define VECTOR_EXTERNAL 0x500
+#define VECTOR_HDEC 0x980
+#define VECTOR_SYSCALL 0xC00
+
+/* Partition table entry and radix tree; doublewords are big-endian in memory. */
+#define PATE_HR 0x8000000000000000
+#define PATE_GR 0x8000000000000000
+#define RADIX_RTS_52 0x40000000000000A0
+#define RADIX_VALID 0x8000000000000000
+#define RADIX_LEAF 0x4000000000000000
+#define RADIX_REFERENCED 0x100
+#define RADIX_CHANGED 0x80
+#define RADIX_READ_WRITE_EXECUTE 0x7
+
+/* The Ultravisor's page */
+#define PAGE_ORDER 16
+#define PAGE_BYTES 0x10000
+
+/* Ultracalls (sc 2): number in R3 */
+#define UV_WRITE_PATE 0xF104
+#define UV_ESM 0xF110
+#define UV_RETURN 0xF11C
+#define UV_REGISTER_MEM_SLOT 0xF120
+#define UV_PAGE_IN 0xF128
+#define UV_PAGE_OUT 0xF12C
+#define UV_SVM_TERMINATE 0xF13C
+#define U_SUCCESS 0
+#define U_FUNCTION (-2)
+
+/* Hypercalls (sc 1): number in R3 */
+#define H_PUT_TERM_CHAR 0x58
+#define H_RANDOM 0x300
+#define H_SVM_PAGE_IN 0xEF00
+#define H_SVM_PAGE_OUT 0xEF04
+#define H_SVM_INIT_START 0xEF08
+#define H_SVM_INIT_DONE 0xEF0C
+#define H_SVM_INIT_ABORT 0xEF14
+#define H_RTAS 0xF000
+#define H_PAGE_IN_SHARED 1
+#define H_SUCCESS 0
+#define H_BUSY 1
+#define H_HARDWARE (-1)
+#define H_FUNCTION (-2)
+#define H_PRIVILEGE (-3)
+#define H_PARAMETER (-4)
+#define H_P2 (-55)
+#define H_P3 (-56)
+#define H_UNSUPPORTED (-67)
+#define H_STATE (-75)
+
+/* The first console of a pseries machine, and the most characters that one H_PUT_TERM_CHAR takes */
+#define VTERM 0x71000000
+#define VTERM_CHARS 16
+
+/* RTAS tokens as QEMU's pseries machine numbers them, and RTAS status words */
+#define RTAS_POWER_OFF 0x2003
+#define RTAS_OS_TERM 0x201F
+#define RTAS_PARAMETER (-3)
+
+/* Where a pseries machine places a kernel: here plus its physical address modulo 256 MiB */
+#define KERNEL_BASE 0x400000
+#define KERNEL_ADDRESS_MASK 0x0FFFFFFF
+
+/* OPAL calls: token in R0 */
+#define OPAL_CONSOLE_WRITE 1
+#define OPAL_CEC_POWER_DOWN 5
+#define OPAL_POLL_EVENTS 10
+#define OPAL_SUCCESS 0
+#define OPAL_BUSY (-2)
+#define OPAL_BUSY_EVENT (-12)
+
+#endif

@@ -1,0 +1,110 @@
+import type { RealAddress } from '../../machine/types.ts';
+import { MSR } from '../abi.ts';
+import type { Core } from './core.ts';
+import { PrivilegeRefused, type RegisterPort, STUB_BYTES } from './port.ts';
+import { cr, fpr, gpr, setCr, setFpr, setGpr } from './registers.ts';
+import { readSpr, writeSpr } from './spr.ts';
+import { judgeSpr } from './spr-access.ts';
+
+/** EA bit 0 keeps HRMOR and URMOR out of a real-mode address (2.4). */
+const NO_OFFSET = 1n << 63n;
+
+/** Bytes that a level's stub page takes: the stubs in both byte orders, big-endian first. */
+export const STUB_PAGE_BYTES = 2 * STUB_BYTES;
+
+/** The registers of a CPU for native code at the level in control. Using it after having left the level is a mistake of ours and throws. */
+export class LevelPort implements RegisterPort {
+  readonly #core: Core;
+  readonly #stubs: RealAddress;
+  readonly #invalidate: () => void;
+  #inControl = false;
+
+  constructor(core: Core, stubs: RealAddress, invalidate: () => void) {
+    this.#core = core;
+    this.#stubs = stubs;
+    this.#invalidate = invalidate;
+  }
+
+  /** Runs `handler` while the level is in control. */
+  during<T>(handler: () => T): T {
+    this.#inControl = true;
+    try {
+      return handler();
+    } finally {
+      this.#inControl = false;
+    }
+  }
+
+  get cpu(): number {
+    return this.#core.index;
+  }
+
+  get stubPage(): bigint {
+    const littleEndian = (this.#live.msr & MSR.LE) !== 0n;
+    return NO_OFFSET | BigInt(this.#stubs + (littleEndian ? STUB_BYTES : 0));
+  }
+
+  get clock(): bigint {
+    return this.#core.clock();
+  }
+
+  gpr(n: number): bigint {
+    return gpr(this.#live.context, n);
+  }
+
+  setGpr(n: number, value: bigint): void {
+    setGpr(this.#live.context, n, value);
+  }
+
+  fpr(n: number): bigint {
+    return fpr(this.#live.context, n);
+  }
+
+  setFpr(n: number, bits: bigint): void {
+    setFpr(this.#live.context, n, bits);
+  }
+
+  cr(): number {
+    return cr(this.#live.context);
+  }
+
+  setCr(value: number): void {
+    setCr(this.#live.context, value);
+  }
+
+  msr(): bigint {
+    return this.#live.msr;
+  }
+
+  spr(n: number): bigint {
+    this.#check(n, false);
+    return readSpr(this.#live, n);
+  }
+
+  setSpr(n: number, value: bigint): void {
+    this.#check(n, true);
+    writeSpr(this.#live, n, BigInt.asUintN(64, value));
+  }
+
+  invalidateTranslations(_lpid?: number): void {
+    this.#invalidate();
+  }
+
+  get #live(): Core {
+    if (!this.#inControl) throw new Error('native code uses a CPU that it has left');
+    return this.#core;
+  }
+
+  /** @throws PrivilegeRefused where the instruction would raise an interrupt, RangeError where it would do nothing */
+  #check(n: number, write: boolean): void {
+    const core = this.#live;
+    const guards = { smfctrl: core.raw('SMFCTRL'), fscr: core.raw('FSCR'), hfscr: core.raw('HFSCR') };
+    const { kind } = judgeSpr(n, write, core.level, guards);
+    if (kind === 'granted') return;
+    if (kind === 'no-op') throw new RangeError(`SPR ${n} cannot be ${write ? 'written' : 'read'}`);
+    const refused = new PrivilegeRefused(n, write);
+    const text = `${core.level.name}: ${refused.message}`;
+    core.trace?.emit({ type: 'note', at: core.clock(), cpu: core.index, text });
+    throw refused;
+  }
+}

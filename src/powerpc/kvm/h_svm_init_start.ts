@@ -1,0 +1,65 @@
+import { gpaOf, H_CODE, U_CODE, ULTRACALL, UV_PAGE_SIZE } from '../abi.ts';
+import type { InitStartJob, Step } from './job.ts';
+import { clearTree } from './radix.ts';
+import { type Ctx, vmOf } from './state.ts';
+import { KVMPPC_SECURE_INIT_START, VM_LIFE_CYCLE, vmState } from './vm-state.ts';
+
+/**
+ * H_SVM_INIT_START: Normal to Transient; every memory slot is registered with the Ultravisor (power-pef.md 4.2). The VM is flagged even
+ * where a check then refuses, as KVM does: the Ultravisor follows a refusal with H_SVM_INIT_ABORT, and that has to find what it aborts.
+ */
+export function runInitStart(ctx: Ctx, job: InitStartJob, result: number): Step {
+  const { kvm } = ctx;
+  const vm = vmOf(kvm, job.lpid);
+  switch (job.step) {
+    case 'start':
+      if (VM_LIFE_CYCLE[vmState(vm.secureGuest)]['init-start'] === 'error') return give(H_CODE.H_STATE);
+      vm.secureGuest |= KVMPPC_SECURE_INIT_START;
+      vm.transition = ctx.cpu.loaded?.vcpu ?? null;
+      if (!kvm.uvmem.exists) return give(H_CODE.H_UNSUPPORTED);
+      if (!vm.svmEnabled) return give(H_CODE.H_AUTHORITY);
+      job.step = 'register';
+      return register(ctx, job);
+
+    case 'register':
+      if (result < U_CODE.U_SUCCESS) {
+        job.step = 'undo';
+        return undo(ctx, job);
+      }
+      job.slot += 1;
+      return register(ctx, job);
+
+    case 'undo':
+      return undo(ctx, job);
+  }
+}
+
+/** Registers the job's slot, or finishes after the last. */
+function register({ kvm, port }: Ctx, job: InitStartJob): Step {
+  const vm = vmOf(kvm, job.lpid);
+  const slot = vm.slots[job.slot];
+  if (slot === undefined) {
+    // From here on the hypervisor's own tree maps nothing: the Ultravisor's takes its place, and an aborted VM faults its pages in again.
+    clearTree(vm.tree, kvm.view, kvm.pages);
+    port.invalidateTranslations(vm.lpid);
+    return give(H_CODE.H_SUCCESS);
+  }
+  const args = [vm.lpid, gpaOf(slot.baseGfn), slot.npages * UV_PAGE_SIZE, 0, slot.id];
+  return { do: 'ultracall', number: ULTRACALL.UV_REGISTER_MEM_SLOT, args };
+}
+
+/** Unregisters the slots below the one that failed. */
+function undo({ kvm }: Ctx, job: InitStartJob): Step {
+  const vm = vmOf(kvm, job.lpid);
+  if (job.slot === 0) return give(H_CODE.H_PARAMETER);
+  job.slot -= 1;
+  return {
+    do: 'ultracall',
+    number: ULTRACALL.UV_UNREGISTER_MEM_SLOT,
+    args: [vm.lpid, vm.slots[job.slot].id],
+  };
+}
+
+function give(value: number): Step {
+  return { do: 'give', value };
+}

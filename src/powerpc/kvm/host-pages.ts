@@ -1,0 +1,64 @@
+import type { HostView } from '../../machine/host-view.ts';
+import type { RealAddress } from '../../machine/types.ts';
+import { UV_PAGE_SIZE } from '../abi.ts';
+
+/** A range of normal memory that the hypervisor may give out. */
+export interface MemoryRange {
+  readonly base: RealAddress;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** The hypervisor's own page allocator: 64 KiB pages of normal memory, lowest address first, a freed page before a new one. */
+export class HostPages {
+  readonly #view: HostView;
+  readonly #ranges: readonly MemoryRange[];
+  #range = 0;
+  #next = 0;
+  #freed: RealAddress[] = [];
+  #used = 0;
+
+  constructor(view: HostView, ranges: readonly MemoryRange[]) {
+    this.#view = view;
+    this.#ranges = [...ranges].sort((x, y) => x.base - y.base);
+    this.#next = firstPage(this.#ranges[0]);
+  }
+
+  /** Pages given out and not freed. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** A page of zeros, or undefined if memory is used up. */
+  allocate(): RealAddress | undefined {
+    const page = this.#freed.pop() ?? this.#fresh();
+    if (page === undefined) return undefined;
+    this.#view.fill(page, UV_PAGE_SIZE, 0);
+    this.#used += 1;
+    return page;
+  }
+
+  /** Takes a page back. Its contents stay until it is given out again. */
+  free(page: RealAddress): void {
+    this.#freed.push(page);
+    this.#used -= 1;
+  }
+
+  #fresh(): RealAddress | undefined {
+    for (;;) {
+      const range = this.#ranges[this.#range];
+      if (range === undefined) return undefined;
+      const page = this.#next;
+      if (page + UV_PAGE_SIZE <= range.base + range.size) {
+        this.#next = page + UV_PAGE_SIZE;
+        return page as RealAddress;
+      }
+      this.#range += 1;
+      this.#next = firstPage(this.#ranges[this.#range]);
+    }
+  }
+}
+
+function firstPage(range: MemoryRange | undefined): number {
+  return range === undefined ? 0 : Math.ceil(range.base / UV_PAGE_SIZE) * UV_PAGE_SIZE;
+}

@@ -1,0 +1,31 @@
+import type { Vcpu, Vm } from './vm.ts';
+
+/** A hypercall that the VMM is to serve (KVM's H_TOO_HARD). */
+export interface UserHypercall {
+  readonly vm: Vm;
+  readonly vcpu: Vcpu;
+  readonly number: number;
+  /** R4 to R12. */
+  readonly args: readonly bigint[];
+  readonly timebase: bigint;
+  /** Instructions executed so far, and the physical CPU: for the trace. */
+  readonly clock: bigint;
+  readonly cpu: number;
+  /** The Ultravisor handed the call over. */
+  readonly secure: boolean;
+}
+
+/** R3, and what goes to R4 and up. */
+export interface HypercallResult {
+  readonly status: number;
+  readonly out?: readonly bigint[];
+}
+
+/**
+ * The VMM's end of the hypervisor. A handler checks its arguments, and that the memory it is going to write can be reached, before it changes
+ * anything: a `GuestFault` that it lets through has it run again from its start.
+ */
+export interface UserSpace {
+  /** @returns undefined for a hypercall that the VMM does not know */
+  hypercall(call: UserHypercall): HypercallResult | undefined;
+}

@@ -1,0 +1,328 @@
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { ConsoleBackend } from '../devices/console.ts';
+import { Engine } from '../engine/engine.ts';
+import { Store } from '../engine/store.ts';
+import { HostView } from '../machine/host-view.ts';
+import { HypervisorView, type HypervisorViewOptions } from '../machine/hypervisor-view.ts';
+import { RealMemory, type RegionSpec } from '../machine/memory.ts';
+import { RandomSource } from '../machine/random.ts';
+import { MachineClock, runMachine } from '../machine/scheduler.ts';
+import type { RealAddress } from '../machine/types.ts';
+import type { TraceSink } from '../trace/events.ts';
+import { MSR, SECURE_ADDRESS_BIT, UV_PAGE_SIZE } from './abi.ts';
+import type { EntryCause } from './cpu/core.ts';
+import type { Level } from './cpu/msr.ts';
+import type { NativeSeat } from './cpu/native-levels.ts';
+import { PowerCpu } from './cpu/power-cpu.ts';
+import { LevelPort } from './cpu/register-port.ts';
+import { powerIsa } from './isa/index.ts';
+import type { PowerMode } from './isa/mode.ts';
+import { layout } from './isa/state.ts';
+import { Kvm } from './kvm/kvm.ts';
+import { Ultravisor } from './ultravisor/ultravisor.ts';
+import { placeHost } from './vmm/host-image.ts';
+import type { ImageFile } from './vmm/kernel-image.ts';
+import { Opal } from './vmm/opal.ts';
+import { Spapr } from './vmm/spapr.ts';
+
+/** Real addresses that do not depend on the machine's size. Firmware is normal memory above all RAM that a machine can have. */
+const FIRMWARE_BASE = 0x1_0000_0000;
+const HYPERVISOR_STUBS = FIRMWARE_BASE as RealAddress;
+const OPAL_BASE = (FIRMWARE_BASE + UV_PAGE_SIZE) as RealAddress;
+const FIRMWARE_SIZE = 2 * UV_PAGE_SIZE;
+const SECURE_BASE = SECURE_ADDRESS_BIT as RealAddress;
+
+/** `attn; blr`: what a call of OPAL executes. */
+const OPAL_ENTRY = [0x00000200, 0x4e800020];
+
+/** EA bit 0 keeps HRMOR out of a real-mode address. */
+const NO_OFFSET = 1n << 63n;
+/** An address at which native hypervisor code is entered for the first time: behind its stubs. */
+const KVM_BOOT = NO_OFFSET | BigInt(HYPERVISOR_STUBS + 0x1000);
+
+/** Normal memory of the hypervisor itself, beside what guests get: tables, and pages on their way in or out. */
+const HOST_MEMORY = 0x400000;
+
+/** One guest of the native hypervisor. */
+export interface GuestOptions {
+  readonly name: string;
+  readonly image: ImageFile;
+  readonly initrd: ImageFile | null;
+  readonly cmdline: string;
+  /** Bytes, a multiple of 64 KiB. */
+  readonly memory: number;
+  readonly cpus: number;
+  readonly entry: 'of' | 'fdt';
+  readonly console: ConsoleBackend;
+}
+
+/** A hypervisor in machine code in place of the native one. */
+export interface HostOptions {
+  readonly image: ImageFile;
+  /** For a hypervisor of ours: the guest image. */
+  readonly initrd: ImageFile | null;
+  readonly cmdline: string;
+  /** Bytes of normal memory, a multiple of 64 KiB. */
+  readonly memory: number;
+  readonly cpus: number;
+  readonly console: ConsoleBackend;
+}
+
+/** A POWER9 machine. */
+export interface PowerMachineOptions {
+  /** The Protected Execution Facility is offered: SMFCTRL[E], secure memory and an Ultravisor. */
+  readonly protected: boolean;
+  /** Bytes of secure memory, a multiple of 64 KiB; used only with `protected`. */
+  readonly secureMemory: number;
+  readonly software:
+    | { readonly role: 'guest'; readonly guests: readonly GuestOptions[] }
+    | ({ readonly role: 'host' } & HostOptions);
+  /** Interpret everything. */
+  readonly interpret: boolean;
+  readonly seed: string;
+  /** Seeds of single random streams, by purpose. */
+  readonly seedOverrides?: ReadonlyMap<string, string>;
+  readonly crypto: CryptoProvider;
+  readonly trace: TraceSink | null;
+  /** Watch what the hypervisor can learn. */
+  readonly watch?: HypervisorViewOptions;
+}
+
+/** How a run ended. */
+export interface PowerOutcome {
+  readonly kind: 'poweroff' | 'stopped' | 'crashed' | 'terminated' | 'limit';
+  readonly detail: string;
+}
+
+/** Counts of a run, for the report. */
+export interface PowerStatistics {
+  readonly exits: Readonly<Record<string, number>>;
+  readonly calls: Readonly<Record<string, number>>;
+  readonly pages: Readonly<Record<string, number>>;
+  readonly vmStates: Readonly<Record<string, string>>;
+}
+
+/** Purposes of the machine's random streams. */
+export const RANDOM_STREAM = {
+  /** H_RANDOM of secure guests, answered inside the Ultravisor. */
+  secureGuest: 'h-random',
+  /** H_RANDOM of normal guests, answered by the hypervisor. */
+  normalGuest: 'h-random-normal',
+  cookies: 'cookies',
+  keys: 'page keys',
+  darn: 'darn',
+} as const;
+
+/** Puts one POWER9 machine together and runs it. */
+export class PowerMachine {
+  readonly clock = new MachineClock();
+  readonly memory: RealMemory;
+  readonly cpus: readonly PowerCpu[];
+  readonly engine: Engine<PowerMode>;
+  readonly ultravisor: Ultravisor | null;
+  /** null where the hypervisor is machine code. */
+  readonly kvm: Kvm | null;
+  readonly guests: readonly Spapr[];
+  /** What the hypervisor could learn; null unless watched. */
+  readonly view: HypervisorView | null;
+  readonly #options: PowerMachineOptions;
+  readonly #random: RandomSource;
+  readonly #opal: Opal | null;
+
+  /**
+   * @throws ImageError for an image that cannot be placed
+   * @throws OptionError for an option that cannot be granted
+   * @throws RangeError if all memory together is over the limit
+   */
+  constructor(options: PowerMachineOptions) {
+    this.#options = options;
+    const { software, crypto, trace } = options;
+    this.#random = new RandomSource(crypto, options.seed, options.seedOverrides);
+    const cpuCount = software.role === 'host' ? software.cpus : Math.max(1, ...software.guests.map(({ cpus }) => cpus));
+    const regions = planRegions(options);
+    const total = regions.reduce((sum, { size }) => sum + size, 0);
+    const store = new Store(total + Engine.bytes + cpuCount * Engine.bytesPerContext + regions.length * UV_PAGE_SIZE);
+    this.engine = new Engine(store, powerIsa, layout, { translate: !options.interpret });
+    this.memory = new RealMemory(store, regions);
+    this.view = options.watch === undefined ? null : new HypervisorView(this.memory, crypto, options.watch);
+    const hypervisorView = this.#viewOf('hypervisor');
+    this.ultravisor = options.protected ? this.#makeUltravisor(regions) : null;
+    this.kvm =
+      software.role === 'guest'
+        ? new Kvm({
+            bootEntry: KVM_BOOT,
+            view: hypervisorView,
+            memory: [{ base: 0 as RealAddress, size: sizeOf(regions, 'normal') }],
+            cpus: cpuCount,
+            ultravisor: options.protected,
+            secureMemory: options.protected ? options.secureMemory : 0,
+            random: this.#random.stream(RANDOM_STREAM.normalGuest),
+            trace,
+          })
+        : null;
+    this.#opal = software.role === 'host' ? new Opal(software.console, trace) : null;
+    const cpus: PowerCpu[] = [];
+    for (let index = 0; index < cpuCount; index++) cpus.push(this.#makeCpu(index, cpus));
+    this.cpus = cpus;
+    this.guests = software.role === 'guest' ? this.#makeGuests(software.guests) : [];
+    if (software.role === 'host') this.#startHost(software);
+    else for (const cpu of cpus) cpu.powerOn(this.#firstEntry());
+  }
+
+  /**
+   * Runs until the software has ended or the clock reaches `limit` instructions.
+   * @returns how it ended; `limit` can be run on
+   */
+  run(limit: number = Number.MAX_SAFE_INTEGER): PowerOutcome {
+    const end = runMachine(this.cpus, this.clock, () => this.#ended(), limit);
+    if (end === 'limit') return { kind: 'limit', detail: `${limit} instructions` };
+    if (end === 'deadlock') return { kind: 'crashed', detail: 'every CPU waits, and nothing is due' };
+    return this.#outcome();
+  }
+
+  /** Counts since the start. */
+  statistics(): PowerStatistics {
+    const kvm = this.kvm?.statistics;
+    const pages: Record<string, number> = {};
+    const vmStates: Record<string, string> = {};
+    for (const svm of this.ultravisor?.report().svms ?? []) {
+      vmStates[`lpid ${svm.lpid}`] = svm.state;
+      for (const [state, n] of Object.entries(svm.pages)) pages[state] = (pages[state] ?? 0) + n;
+    }
+    return { exits: kvm?.exits ?? {}, calls: { ...kvm?.hypercalls, ...kvm?.ultracalls }, pages, vmStates };
+  }
+
+  #firstEntry(): bigint | undefined {
+    return this.#options.protected ? undefined : KVM_BOOT;
+  }
+
+  #ended(): boolean {
+    if (this.cpus.every((cpu) => cpu.stopped)) return true;
+    return this.#opal === null
+      ? this.guests.every(({ vm }) => vm.end !== null && vm.destroyed)
+      : this.#opal.end !== null;
+  }
+
+  #outcome(): PowerOutcome {
+    if (this.#opal?.end) return this.#opal.end;
+    const worst = this.guests.map(({ vm }) => vm.end).find((end) => end !== null && end.kind !== 'poweroff');
+    const end = worst ?? this.guests[0]?.vm.end;
+    return end ?? { kind: 'crashed', detail: 'checkstop: a machine check while machine checks were off' };
+  }
+
+  #viewOf(agent: 'hypervisor' | 'vmm' | 'ultravisor' | 'firmware'): HostView {
+    const rights = { agent, secure: agent === 'ultravisor' };
+    return new HostView(this.memory, rights, this.#options.trace, () => this.clock.stamp);
+  }
+
+  #makeUltravisor(regions: readonly RegionSpec[]): Ultravisor {
+    const { software, crypto, trace } = this.#options;
+    const size = sizeOf(regions, 'secure') - UV_PAGE_SIZE;
+    const nia = software.role === 'host' ? placeHost(software.image, software.memory).entry : KVM_BOOT;
+    return new Ultravisor({
+      view: this.#viewOf('ultravisor'),
+      secureRanges: [{ base: (SECURE_BASE + UV_PAGE_SIZE) as RealAddress, size }],
+      hypervisorEntry: { nia, msr: MSR.SF | MSR.HV | MSR.ME },
+      random: {
+        cookies: this.#random.stream(RANDOM_STREAM.cookies),
+        keys: this.#random.stream(RANDOM_STREAM.keys),
+        hRandom: this.#random.stream(RANDOM_STREAM.secureGuest),
+      },
+      crypto,
+      trace,
+    });
+  }
+
+  #makeCpu(index: number, cpus: readonly PowerCpu[]): PowerCpu {
+    const { kvm, ultravisor } = this;
+    const hypervisor: NativeSeat | undefined =
+      kvm === null ? undefined : { level: kvm, stubPage: HYPERVISOR_STUBS, boot: (port) => kvm.boot(port) };
+    const uv: NativeSeat | undefined =
+      ultravisor === null
+        ? undefined
+        : { level: ultravisor, stubPage: SECURE_BASE, boot: (port) => ultravisor.boot(port) };
+    const darn = this.#random.stream(`${RANDOM_STREAM.darn} ${index}`);
+    const firmware = this.#viewOf('firmware');
+    return new PowerCpu({
+      memory: this.memory,
+      engine: this.engine,
+      clock: this.clock,
+      index,
+      trace: this.#options.trace,
+      secureMemory: this.#options.protected,
+      random: () => new DataView(darn(8).buffer).getBigUint64(0),
+      peers: {
+        invalidateTranslations: () => {
+          for (const cpu of cpus) cpu.flushTranslations();
+        },
+        ringDoorbell: (pir) => {
+          const target = cpus[pir];
+          if (target !== undefined) target.lines.hypervisorDoorbell = true;
+        },
+      },
+      native: { ...(hypervisor && { hypervisor }), ...(uv && { ultravisor: uv }) },
+      attention: { address: BigInt(OPAL_BASE), call: (cpu) => this.#callOpal(cpu, firmware) },
+      onLevelEnter: (cpu, level, cause, nia) => this.#observe(cpu, level, cause, nia),
+    });
+  }
+
+  #callOpal(cpu: PowerCpu, view: HostView): void {
+    const port = new LevelPort(cpu.core, OPAL_BASE, () => {});
+    port.during(() => this.#opal?.call(port, view));
+    if (this.#opal?.end) cpu.endSlice();
+  }
+
+  #observe(cpu: PowerCpu, level: Level, cause: EntryCause, nia: bigint): void {
+    if (this.view === null || level.privilege !== 'hypervisor') return;
+    const clock = Number(cpu.now);
+    this.view.observe({ clock, cpu: cpu.index, cause, nia, registers: cpu.architectedRegisters() });
+  }
+
+  #makeGuests(guests: readonly GuestOptions[]): Spapr[] {
+    const { kvm } = this;
+    if (kvm === null) return [];
+    const view = this.#viewOf('vmm');
+    return guests.map(
+      (guest) => new Spapr(kvm, view, { ...guest, svmEnabled: this.#options.protected, trace: this.#options.trace }),
+    );
+  }
+
+  #startHost(host: HostOptions): void {
+    const view = this.#viewOf('firmware');
+    OPAL_ENTRY.forEach((word, i) => {
+      view.writeU32((OPAL_BASE + 4 * i) as RealAddress, word);
+    });
+    const secure = { base: SECURE_BASE, size: this.#options.secureMemory };
+    const placed = placeHost(host.image, host.memory);
+    const tree = placed.load(view, {
+      initrd: host.initrd,
+      cmdline: host.cmdline,
+      cpus: host.cpus,
+      opal: { base: OPAL_BASE, entry: OPAL_BASE, size: UV_PAGE_SIZE },
+      secureMemory: this.#options.protected ? [secure] : null,
+    });
+    for (const cpu of this.cpus) {
+      cpu.setGpr(3, BigInt(tree));
+      cpu.setGpr(8, BigInt(OPAL_BASE));
+      cpu.setGpr(9, BigInt(OPAL_BASE));
+      cpu.powerOn(this.#options.protected ? undefined : placed.entry);
+    }
+  }
+}
+
+function planRegions({ software, protected: isProtected, secureMemory }: PowerMachineOptions): RegionSpec[] {
+  const normal =
+    software.role === 'host'
+      ? software.memory
+      : HOST_MEMORY + software.guests.reduce((sum, { memory }) => sum + memory, 0);
+  const regions: RegionSpec[] = [
+    { name: 'normal', base: 0 as RealAddress, size: normal, secure: false },
+    { name: 'firmware', base: FIRMWARE_BASE as RealAddress, size: FIRMWARE_SIZE, secure: false },
+  ];
+  if (isProtected) regions.push({ name: 'secure', base: SECURE_BASE, size: secureMemory, secure: true });
+  return regions;
+}
+
+function sizeOf(regions: readonly RegionSpec[], name: string): number {
+  return regions.find((r) => r.name === name)?.size ?? 0;
+}

@@ -1,0 +1,157 @@
+import {
+  asCells,
+  asU32,
+  asU64,
+  type Fdt,
+  FdtError,
+  type FdtNode,
+  type FdtReservation,
+  findNode,
+  readFdt,
+  writeFdt,
+} from '../../image/fdt.ts';
+import { type Gfn, gpaOf, RTAS_TOKEN, UV_PAGE_SIZE } from '../abi.ts';
+
+/** The largest device tree that UV_ESM takes (6.1 step 7). */
+export const MAX_TREE_BYTES = 1 << 20;
+
+/** Pages are reserved below this address even if the first memory node goes on (6.1 step 7). */
+const RMO_LIMIT = 768 << 20;
+
+/** Pages that the Ultravisor reserves: one for RTAS calls of its own, one of bounce buffers. */
+const RESERVED_FRAMES = 2;
+
+/** What UV_ESM takes from the guest's device tree. */
+export interface TreePlan {
+  /** Frames that the Ultravisor reserves for itself, in ascending order. */
+  readonly reserved: readonly Gfn[];
+  /** The tree with these frames in its reserve map, as long as the original. */
+  readonly newTree: Uint8Array;
+  readonly tokens: ReadonlyMap<string, number>;
+}
+
+/** A range of guest memory in bytes. */
+interface GuestRange {
+  readonly base: bigint;
+  readonly size: bigint;
+}
+
+/**
+ * Reads the guest's device tree, which nobody vouches for, and chooses pages for the Ultravisor (6.1 step 7): the
+ * highest below the top of the first memory that are registered and hold nothing the tree tells of. An FdtError says
+ * what is wrong with the tree.
+ * @param kernel where the guest will be entered
+ * @param tree where the tree lies
+ * @param isRegistered whether a frame is in a slot
+ * @throws FdtError
+ */
+export function planTree(
+  bytes: Uint8Array,
+  kernel: bigint,
+  tree: bigint,
+  isRegistered: (gfn: Gfn) => boolean,
+): TreePlan {
+  const fdt = readFdt(bytes);
+  const taken = [
+    ...fdt.reservations.map(({ address, size }) => ({ base: address, size })),
+    { base: tree, size: BigInt(bytes.length) },
+    { base: kernel, size: BigInt(UV_PAGE_SIZE) },
+    ...describedRanges(fdt.root),
+  ];
+  const reserved = chooseFrames(memoryTop(fdt.root), taken, isRegistered);
+  return { reserved, newTree: withReservations(fdt, reserved, bytes.length), tokens: rtasTokens(fdt.root) };
+}
+
+function chooseFrames(top: number, taken: readonly GuestRange[], isRegistered: (gfn: Gfn) => boolean): Gfn[] {
+  const frames = Math.floor(top / UV_PAGE_SIZE);
+  const busy = new Uint8Array(frames);
+  const size = BigInt(UV_PAGE_SIZE);
+  for (const range of taken) {
+    if (range.base < BigInt(top))
+      busy.fill(1, Number(range.base / size), clamp((range.base + range.size + size - 1n) / size, frames));
+  }
+  const reserved: Gfn[] = [];
+  for (let gfn = frames - 1; gfn >= 0 && reserved.length < RESERVED_FRAMES; gfn--) {
+    if (busy[gfn] === 0 && isRegistered(gfn as Gfn)) reserved.unshift(gfn as Gfn);
+  }
+  if (reserved.length < RESERVED_FRAMES) throw new FdtError('no room for the pages of the Ultravisor');
+  return reserved;
+}
+
+function clamp(value: bigint, most: number): number {
+  return value < BigInt(most) ? Number(value) : most;
+}
+
+/** Frames that follow each other become one entry, so that the tree grows as little as possible. */
+function withReservations(fdt: Fdt, reserved: readonly Gfn[], length: number): Uint8Array {
+  const added: { address: bigint; size: bigint }[] = [];
+  for (const gfn of reserved) {
+    const address = BigInt(gpaOf(gfn));
+    const last = added.at(-1);
+    if (last !== undefined && last.address + last.size === address) last.size += BigInt(UV_PAGE_SIZE);
+    else added.push({ address, size: BigInt(UV_PAGE_SIZE) });
+  }
+  const reservations: FdtReservation[] = [...fdt.reservations, ...added];
+  const packed = writeFdt({ ...fdt, reservations });
+  if (packed.length > length) {
+    throw new FdtError(`no room for ${added.length} more memory reservations in its ${length} bytes`);
+  }
+  return writeFdt({ ...fdt, reservations }, length - packed.length);
+}
+
+/** End of the memory node that begins at 0, in bytes, within the limit. */
+function memoryTop(root: FdtNode): number {
+  const reg = findNode(root, '/memory@0')?.properties.get('reg');
+  if (reg === undefined) throw new FdtError('no /memory@0 with reg');
+  const addressCells = cellCount(root, '#address-cells', 2);
+  const sizeCells = cellCount(root, '#size-cells', 1);
+  const cells = asCells(reg);
+  if (cells.length < addressCells + sizeCells) throw new FdtError('a short reg in /memory@0');
+  const base = joinCells(cells.slice(0, addressCells));
+  if (base !== 0n) throw new FdtError('/memory@0 does not begin at 0');
+  return clamp(joinCells(cells.slice(addressCells, addressCells + sizeCells)), RMO_LIMIT);
+}
+
+function cellCount(root: FdtNode, name: string, standard: number): number {
+  const value = root.properties.get(name);
+  const count = value === undefined ? standard : asU32(value);
+  if (count !== 1 && count !== 2) throw new FdtError(`${name} is ${count}`);
+  return count;
+}
+
+function joinCells(cells: readonly number[]): bigint {
+  return cells.reduce((value, cell) => (value << 32n) | BigInt(cell), 0n);
+}
+
+/** Initrd and RTAS, where the tree tells of them. */
+function describedRanges(root: FdtNode): GuestRange[] {
+  const chosen = findNode(root, '/chosen');
+  const initrdStart = optional(chosen, 'linux,initrd-start');
+  const initrdEnd = optional(chosen, 'linux,initrd-end');
+  const rtas = findNode(root, '/rtas');
+  const rtasBase = optional(rtas, 'linux,rtas-base');
+  const rtasSize = optional(rtas, 'rtas-size');
+  const ranges: GuestRange[] = [];
+  if (initrdStart !== undefined && initrdEnd !== undefined && initrdEnd > initrdStart) {
+    ranges.push({ base: initrdStart, size: initrdEnd - initrdStart });
+  }
+  if (rtasBase !== undefined && rtasSize !== undefined) ranges.push({ base: rtasBase, size: rtasSize });
+  return ranges;
+}
+
+function optional(node: FdtNode | undefined, name: string): bigint | undefined {
+  const value = node?.properties.get(name);
+  if (value === undefined) return undefined;
+  return value.length === 8 ? asU64(value) : BigInt(asU32(value));
+}
+
+/** The tokens of /rtas by name, each with QEMU's number where the tree has none (10.3 #70). */
+function rtasTokens(root: FdtNode): Map<string, number> {
+  const tokens = new Map<string, number>(Object.entries(RTAS_TOKEN));
+  const properties = findNode(root, '/rtas')?.properties;
+  for (const name of [...tokens.keys()]) {
+    const value = properties?.get(name);
+    if (value !== undefined) tokens.set(name, asU32(value));
+  }
+  return tokens;
+}

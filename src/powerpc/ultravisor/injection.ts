@@ -1,0 +1,54 @@
+import { AIL3_OFFSET, MSR, SPR, VECTOR } from '../abi.ts';
+import type { RegisterPort } from '../cpu/port.ts';
+import type { UvContext } from './context.ts';
+import { type Frame, setFrameSpr } from './frame.ts';
+import { interruptState, resumeGuest } from './guest-entry.ts';
+import type { Svm } from './svm.ts';
+
+/** Interrupts that a hypervisor may give to an SVM (10.3 #64). */
+const INJECTABLE: ReadonlySet<bigint> = new Set([
+  VECTOR.SYSTEM_RESET,
+  VECTOR.MACHINE_CHECK,
+  VECTOR.DATA_STORAGE,
+  VECTOR.DATA_SEGMENT,
+  VECTOR.INSTRUCTION_STORAGE,
+  VECTOR.INSTRUCTION_SEGMENT,
+  VECTOR.EXTERNAL,
+  VECTOR.PROGRAM,
+  VECTOR.DECREMENTER,
+  VECTOR.PRIVILEGED_DOORBELL,
+]);
+
+/** Interrupts that MSR[EE] masks: hardware would not deliver them, so a hypervisor may not either. */
+const MASKABLE: ReadonlySet<bigint> = new Set([VECTOR.EXTERNAL, VECTOR.DECREMENTER, VECTOR.PRIVILEGED_DOORBELL]);
+
+/** Interrupts that are never taken with translation on. */
+const NEVER_RELOCATED: ReadonlySet<bigint> = new Set([VECTOR.SYSTEM_RESET, VECTOR.MACHINE_CHECK]);
+
+const TRANSLATION = MSR.IR | MSR.DR;
+
+/**
+ * A vCPU goes on when the hypervisor answers. If UV_RETURN asks for an interrupt that the vCPU could take now, it takes
+ * it: HSRR0 is the vector, R2 the status for SRR1, HSRR1[LE] the handler's byte order (6.3 step 5). Any other HSRR0 is
+ * ignored (10.3 #62). The registers of UV_RETURN must still be in the CPU.
+ */
+export function resumeAfterHypervisor(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
+  const vector = port.spr(SPR.HSRR0);
+  if (isInjectable(svm, frame, vector)) {
+    const littleEndian = (port.spr(SPR.HSRR1) & MSR.LE) !== 0n;
+    const { srr0, srr1 } = interruptState(frame, vector, port.gpr(2), littleEndian);
+    setFrameSpr(frame, SPR.SRR0, srr0);
+    setFrameSpr(frame, SPR.SRR1, srr1);
+  }
+  return resumeGuest(uv, port, svm, frame);
+}
+
+/** A relocated vector is only for an SVM that asked for them, and that runs with translation on (10.3 #63). */
+function isInjectable(svm: Svm, { msr }: Frame, nia: bigint): boolean {
+  const relocated = nia >= AIL3_OFFSET;
+  const vector = relocated ? nia - AIL3_OFFSET : nia;
+  if (!INJECTABLE.has(vector)) return false;
+  if (MASKABLE.has(vector) && (msr & MSR.EE) === 0n) return false;
+  if (!relocated) return true;
+  return svm.ail === 3 && (msr & TRANSLATION) === TRANSLATION && !NEVER_RELOCATED.has(vector);
+}

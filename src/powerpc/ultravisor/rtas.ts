@@ -1,0 +1,200 @@
+import type { RealAddress } from '../../machine/types.ts';
+import {
+  codeToRegister,
+  type GuestPhysical,
+  gpaOf,
+  guestPhysical,
+  H_CODE,
+  H_PAGE_IN_SHARED,
+  HCALL,
+  MSR,
+  RTAS_MAX_ARGS,
+  RTAS_STATUS,
+  SPR,
+  UV_PAGE_ORDER,
+  UV_PAGE_SIZE,
+} from '../abi.ts';
+import { levelOf } from '../cpu/msr.ts';
+import type { RegisterPort } from '../cpu/port.ts';
+import { traceCall, traceCallReturn, traceServed } from './call-trace.ts';
+import type { UvContext } from './context.ts';
+import { newCookie } from './cookies.ts';
+import { blankFrame, type Frame, type Interrupted, saveFrame, setFrameSpr } from './frame.ts';
+import { continueGuest, resumeGuest } from './guest-entry.ts';
+import { type GuestFault, readGuest, writeGuest } from './guest-memory.ts';
+import { callHypervisor, reflectHypercall } from './hypervisor-entry.ts';
+import { resumeAfterHypervisor } from './injection.ts';
+import { killSvm } from './kill.ts';
+import { DEC_SHOWN, PPR_SHOWN } from './neutral-registers.ts';
+import { pageAt } from './pages.ts';
+import {
+  bytesToWords,
+  RTAS_HEADER_BYTES,
+  RTAS_WORD_BYTES,
+  readRtasAnswer,
+  wordsToBytes,
+  writeRtasCall,
+} from './rtas-block.ts';
+import type { Continuation, RtasPages, StartingCpu, Svm } from './svm.ts';
+
+/** A bounce buffer; the page of buffers is cut into these. */
+const BUFFER_BYTES = 4096;
+export const RTAS_BUFFERS = UV_PAGE_SIZE / BUFFER_BYTES;
+
+/**
+ * Where stop-self's block is in the page of the Ultravisor's own calls. All vCPUs share it: nobody reads its answer.
+ */
+const STOP_SELF_OFFSET = BUFFER_BYTES;
+
+/**
+ * Calls whose arguments are addresses of guest memory (6.7). They need buffers of their own in shared pages, which is a
+ * later issue; until then they end with the status "parameter".
+ */
+const NOT_YET: ReadonlySet<string> = new Set([
+  'check-exception',
+  'event-scan',
+  'ibm,get-system-parameter',
+  'ibm,set-system-parameter',
+  'ibm,configure-connector',
+  'nvram-fetch',
+  'nvram-store',
+  'ibm,nmi-register',
+]);
+
+type RtasContinuation = Extract<Continuation, { readonly kind: 'rtas' }>;
+
+/**
+ * H_RTAS of an SVM (6.7): the argument block is read once, checked, and passed to the hypervisor in a page that it can
+ * read; no pointer into guest memory goes with it. The message of ibm,os-term is withheld, and the R3 of a CPU to be
+ * started stays here.
+ */
+export function hRtas(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: Interrupted): 'left' {
+  if (svm.rtas === null) throw new Error(`SVM ${svm.lpid} is secure without RTAS pages`);
+  const block = guestPhysical(port.gpr(4));
+  if (block === undefined || block % RTAS_WORD_BYTES !== 0) return end(uv, port, svm, interrupted, H_CODE.H_PARAMETER);
+  const header = readGuest(uv, svm, block, RTAS_HEADER_BYTES);
+  if ('fault' in header) return fault(uv, port, svm, interrupted, header);
+  const [token, nargs, nret] = bytesToWords(header);
+  if (nargs > RTAS_MAX_ARGS || nret > RTAS_MAX_ARGS - nargs) {
+    return end(uv, port, svm, interrupted, H_CODE.H_PARAMETER);
+  }
+  const body = readGuest(uv, svm, (block + RTAS_HEADER_BYTES) as GuestPhysical, nargs * RTAS_WORD_BYTES);
+  if ('fault' in body) return fault(uv, port, svm, interrupted, body);
+  const args = bytesToWords(body);
+
+  const name = nameOf(svm.rtas, token);
+  if (NOT_YET.has(name)) return endWithStatus(uv, port, svm, interrupted, block, nargs, nret, RTAS_STATUS.PARAMETER);
+
+  const stopSelf = name === 'stop-self' && nargs === 0 && nret === 1;
+  const gfn = stopSelf ? svm.rtas.own : svm.rtas.buffers;
+  const page = pageAt(svm, gfn);
+  if (page?.state === 'SHARED_IMPLICIT_INV') {
+    return again(uv, port, svm, interrupted, [BigInt(gpaOf(gfn)), H_PAGE_IN_SHARED]);
+  }
+  if (page?.state !== 'SHARED_IMPLICIT') {
+    return killSvm(uv, port, svm, saveFrame(port, interrupted), 'its page for RTAS calls is gone');
+  }
+  const buffer = stopSelf ? null : svm.rtas.busy.indexOf(false);
+  if (buffer === -1) return endWithStatus(uv, port, svm, interrupted, block, nargs, nret, RTAS_STATUS.BUSY);
+
+  let startCookie: number | null = null;
+  if (name === 'ibm,os-term') args.fill(0);
+  if (name === 'start-cpu' && nargs === 3) {
+    startCookie = newCookie(uv);
+    svm.starting.set(startCookie, { nia: BigInt(args[1]), r3: BigInt(args[2]) });
+    args[2] = startCookie;
+  }
+  if (buffer !== null) svm.rtas.busy[buffer] = true;
+  const offset = buffer === null ? STOP_SELF_OFFSET : buffer * BUFFER_BYTES;
+  writeRtasCall(uv, (page.hvPage + offset) as RealAddress, { token, args, nret });
+  const then: RtasContinuation = { kind: 'rtas', block, nargs, nret, buffer, startCookie, answer: null };
+  const registers = [BigInt(HCALL.H_RTAS), BigInt(gpaOf(gfn) + offset)];
+  traceServed(uv, port, HCALL.H_RTAS, registers.slice(1), levelOf(interrupted.msr).name);
+  return reflectHypercall(uv, port, svm, saveFrame(port, interrupted), registers, then);
+}
+
+/** The hypervisor has answered H_RTAS, or has brought the page in that the answer goes to. */
+export function finishRtas(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame, then: RtasContinuation): 'left' {
+  const answer = then.answer ?? { words: takeAnswer(uv, svm, then), r3: port.gpr(0) };
+  if (then.startCookie !== null && answer.words[0] !== RTAS_STATUS.SUCCESS) svm.starting.delete(then.startCookie);
+  const at = (then.block + RTAS_HEADER_BYTES + then.nargs * RTAS_WORD_BYTES) as GuestPhysical;
+  const failed = writeGuest(uv, port, svm, at, wordsToBytes(answer.words));
+  if (failed?.fault === 'paged-out') {
+    const args = [BigInt(gpaOf(failed.gfn)), 0n, BigInt(UV_PAGE_ORDER)];
+    return callHypervisor(uv, port, svm, frame, HCALL.H_SVM_PAGE_IN, args, { ...then, answer });
+  }
+  frame.gprs[3] = answer.r3;
+  return resumeAfterHypervisor(uv, port, svm, frame);
+}
+
+/** A vCPU enters for the first time, where RTAS start-cpu put it: in 64-bit, real and big-endian mode (6.7, 9.5). */
+export function enterStartedCpu(uv: UvContext, port: RegisterPort, svm: Svm, { nia, r3 }: StartingCpu): 'left' {
+  const frame = blankFrame(port, nia, MSR.SF | MSR.ME | MSR.S, DEC_SHOWN);
+  frame.gprs[3] = r3;
+  setFrameSpr(frame, SPR.PPR, PPR_SHOWN);
+  return resumeGuest(uv, port, svm, frame);
+}
+
+/**
+ * Reads the answer, once, and gives the bounce buffer back. If the hypervisor took the page away meanwhile, the call
+ * has failed.
+ */
+function takeAnswer(uv: UvContext, svm: Svm, { nargs, nret, buffer }: RtasContinuation): number[] {
+  if (svm.rtas === null || buffer === null) return new Array<number>(nret).fill(0);
+  svm.rtas.busy[buffer] = false;
+  const page = pageAt(svm, svm.rtas.buffers);
+  if (page?.state !== 'SHARED_IMPLICIT') return failure(nret, RTAS_STATUS.HARDWARE);
+  return readRtasAnswer(uv, (page.hvPage + buffer * BUFFER_BYTES) as RealAddress, nargs, nret);
+}
+
+function nameOf({ tokens }: RtasPages, token: number): string {
+  for (const [name, value] of tokens) if (value === token) return name;
+  return '';
+}
+
+function failure(nret: number, status: number): number[] {
+  return Array.from({ length: nret }, (_, i) => (i === 0 ? status : 0));
+}
+
+function fault(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: Interrupted, failed: GuestFault): 'left' {
+  if (failed.fault === 'unreachable') return end(uv, port, svm, interrupted, H_CODE.H_PARAMETER);
+  return again(uv, port, svm, interrupted, [BigInt(gpaOf(failed.gfn)), 0n]);
+}
+
+/** Asks the hypervisor for a page; then the guest executes its `sc` again. */
+function again(
+  uv: UvContext,
+  port: RegisterPort,
+  svm: Svm,
+  interrupted: Interrupted,
+  page: readonly [gpa: bigint, flags: bigint],
+): 'left' {
+  const frame = saveFrame(port, { ...interrupted, nia: interrupted.nia - 4n });
+  const args = [...page, BigInt(UV_PAGE_ORDER)];
+  return callHypervisor(uv, port, svm, frame, HCALL.H_SVM_PAGE_IN, args, { kind: 'retry' });
+}
+
+/** Ends the call with a status word in the guest's block. */
+function endWithStatus(
+  uv: UvContext,
+  port: RegisterPort,
+  svm: Svm,
+  interrupted: Interrupted,
+  block: GuestPhysical,
+  nargs: number,
+  nret: number,
+  status: number,
+): 'left' {
+  const at = (block + RTAS_HEADER_BYTES + nargs * RTAS_WORD_BYTES) as GuestPhysical;
+  const failed = writeGuest(uv, port, svm, at, wordsToBytes(failure(nret, status)));
+  if (failed !== null) return fault(uv, port, svm, interrupted, failed);
+  return end(uv, port, svm, interrupted, H_CODE.H_SUCCESS);
+}
+
+function end(uv: UvContext, port: RegisterPort, svm: Svm, { nia, msr }: Interrupted, code: number): 'left' {
+  const result = codeToRegister(code);
+  traceCall(uv, port, 'hypercall', HCALL.H_RTAS, [port.gpr(4)], levelOf(msr).name);
+  port.setGpr(3, result);
+  traceCallReturn(uv, port, 'hypercall', HCALL.H_RTAS, result);
+  return continueGuest(uv, port, svm, nia, msr);
+}

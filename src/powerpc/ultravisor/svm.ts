@@ -1,0 +1,180 @@
+import type { RealAddress } from '../../machine/types.ts';
+import type { Gfn, GuestPhysical, UCode } from '../abi.ts';
+import type { TreePlan } from './esm-tree.ts';
+import type { Frame } from './frame.ts';
+import type { PartitionScopedTree } from './partition-scoped.ts';
+
+/**
+ * State of an SVM (3.18). From its record's beginning at UV_ESM it is
+ * - ACTIVE until H_SVM_INIT_DONE has succeeded: "transient". Its vCPU waits in UV_ESM and nothing of it is secret;
+ * - SECURE from then on: its partition table entry points to the Ultravisor's tree, its vCPUs run with S=1;
+ * - ABORT after a failure in ACTIVE: the VM goes on as a normal one, the record waits for UV_SVM_TERMINATE;
+ * - DEAD after a failure or an attack in SECURE: no vCPU ever runs again, the record waits for UV_SVM_TERMINATE.
+ */
+export type SvmState = 'ACTIVE' | 'SECURE' | 'ABORT' | 'DEAD';
+
+/**
+ * The keys under which pages of one SVM leave secure memory, profile IAPM-64K (8.4). Invariant: no nonce is used twice
+ * under the same keys; `counter` only grows.
+ */
+export interface PageKeys {
+  /** For data. */
+  readonly k1: Uint8Array;
+  /** For masks. */
+  readonly k2: Uint8Array;
+  /** First half of every nonce. */
+  readonly noncePrefix: Uint8Array;
+  /** Second half of the next nonce. */
+  counter: bigint;
+  /** Counts the keys that the SVM has had. */
+  readonly generation: number;
+}
+
+/**
+ * What is needed to take a page back in: it never leaves the Ultravisor, so only the last ciphertext of that very page
+ * is accepted.
+ */
+export interface PageSeal {
+  readonly nonce: Uint8Array;
+  readonly tag: Uint8Array;
+  readonly generation: number;
+}
+
+/**
+ * What is known of one page of an SVM (3.18). `frame` is a secure frame that belongs to this page alone, `hvPage` a
+ * normal page of the hypervisor. The leaf in the SVM's tree is a function of this record (`pages.ts`).
+ *
+ * A SECURE page without a frame is all zeroes and gets its frame when it is first needed. `given`: its contents came
+ * from the hypervisor in the clear by UV_PAGE_IN before the SVM was secure, so that they may go back in the clear if it
+ * never becomes so (6.1 A3).
+ *
+ * HV_SHARING to HV_UNSHARED are transient: a share or unshare of the page waits for the hypervisor. A page that is
+ * being shared keeps its frame and contents, for the case that the share fails.
+ */
+export type Page =
+  | { readonly state: 'SECURE'; readonly frame: RealAddress | null; readonly given: boolean }
+  | { readonly state: 'PAGEDOUT'; readonly seal: PageSeal; readonly given: boolean }
+  | { readonly state: 'SHARED'; readonly hvPage: RealAddress }
+  | { readonly state: 'SHARED_INV' }
+  | { readonly state: 'SHARED_IMPLICIT'; readonly hvPage: RealAddress }
+  | { readonly state: 'SHARED_IMPLICIT_INV' }
+  | { readonly state: 'HV_SHARING'; readonly frame: RealAddress | null }
+  | { readonly state: 'HV_SHARED'; readonly frame: RealAddress | null; readonly hvPage: RealAddress }
+  | { readonly state: 'HV_SHARED_INV'; readonly frame: RealAddress | null }
+  | { readonly state: 'HV_UNSHARING'; readonly frame: RealAddress | null }
+  | { readonly state: 'HV_UNSHARING_INV'; readonly frame: RealAddress | null }
+  | { readonly state: 'HV_UNSHARED' }
+  | { readonly state: 'PSEUDO_SHARED'; readonly frame: RealAddress; readonly hvPage: RealAddress }
+  | { readonly state: 'PSEUDO_SHARED_INV'; readonly frame: RealAddress };
+export type PageState = Page['state'];
+
+/** A memory slot: a range of guest frames that the hypervisor registered (3.8). Slots of one SVM never overlap. */
+export interface MemSlot {
+  readonly id: number;
+  readonly first: Gfn;
+  /** Frames. */
+  readonly count: number;
+}
+
+/** How far UV_ESM has come (6.1). */
+export interface Esm {
+  /** The guest's registers at UV_ESM. */
+  readonly frame: Frame;
+  readonly kernel: GuestPhysical;
+  readonly tree: GuestPhysical;
+  /**
+   * `start` and `done` wait for H_SVM_INIT_START and _DONE; `tree` moves the device tree in, `share` shares the
+   * reserved pages, `pages` moves the rest.
+   */
+  stage: 'start' | 'tree' | 'share' | 'pages' | 'done';
+  /** Frames that the hypervisor has been asked for. */
+  readonly asked: Set<Gfn>;
+  /** In `pages`: frames below this one have been asked for. */
+  next: Gfn;
+  /** Null until the device tree has been read. */
+  plan: TreePlan | null;
+}
+
+/** Pages that the Ultravisor took from the guest's memory to pass RTAS calls on (6.7). */
+export interface RtasPages {
+  /** Blocks of the Ultravisor's own calls. */
+  readonly own: Gfn;
+  /** Bounce buffers of the vCPUs' calls. */
+  readonly buffers: Gfn;
+  /** Which bounce buffers are in use. */
+  readonly busy: boolean[];
+  /** RTAS tokens of this VM by name, from its device tree. */
+  readonly tokens: ReadonlyMap<string, number>;
+}
+
+/** A vCPU that was asked for by RTAS start-cpu and has not entered yet (6.7). */
+export interface StartingCpu {
+  readonly nia: bigint;
+  readonly r3: bigint;
+}
+
+/** What goes on when the hypervisor answers by UV_RETURN. */
+export type Continuation =
+  | { readonly kind: 'hypercall'; readonly number: number; readonly out: number }
+  | { readonly kind: 'interrupt' }
+  | { readonly kind: 'esm' }
+  /** The guest executes the interrupted instruction again. */
+  | { readonly kind: 'retry' }
+  | {
+      readonly kind: 'share';
+      readonly gfns: readonly Gfn[];
+      /** Index of the frame that the hypervisor was asked for. */
+      readonly at: number;
+      /** How often the frame was asked for to be paged in. */
+      readonly tries: number;
+    }
+  | { readonly kind: 'undo-share'; readonly gfns: readonly Gfn[]; readonly at: number; readonly code: UCode }
+  | { readonly kind: 'unshare'; readonly gfns: readonly Gfn[]; readonly at: number }
+  | {
+      readonly kind: 'rtas';
+      /** The argument block in the guest. */
+      readonly block: GuestPhysical;
+      readonly nargs: number;
+      readonly nret: number;
+      /** Bounce buffer; null for stop-self, which has a block of its own. */
+      readonly buffer: number | null;
+      readonly startCookie: number | null;
+      /** The hypervisor's answer, once it has come and while it waits for the guest's page; with the result in R3. */
+      readonly answer: { readonly words: readonly number[]; readonly r3: bigint } | null;
+    };
+
+/** The hypervisor has control on behalf of a vCPU of an SVM, and owes a UV_RETURN with the cookie (6.2). */
+export interface Pending {
+  /** The vCPU's registers. */
+  readonly frame: Frame;
+  /** PIDR when the hypervisor got control; it must not have changed at UV_RETURN. */
+  readonly pidr: bigint;
+  /** The hypercall that the hypervisor was entered with, for the trace; null for an interrupt. */
+  readonly number: number | null;
+  readonly then: Continuation;
+}
+
+/** A secure VM. */
+export interface Svm {
+  readonly lpid: number;
+  state: SvmState;
+  /** In ascending order of guest frames. */
+  readonly slots: MemSlot[];
+  /** Pages by frame. A frame of a slot that is not here is SECURE, zero and without a secure frame. */
+  readonly pages: Map<Gfn, Page>;
+  readonly tree: PartitionScopedTree;
+  /** Dw0 of the partition table entry as the hypervisor wrote it while the VM was normal. */
+  readonly normalPateDw0: bigint;
+  /** Made at the first page-out. */
+  keys: PageKeys | null;
+  /** By cookie. */
+  readonly pending: Map<number, Pending>;
+  /** By the cookie that the hypervisor was told as the new vCPU's R3. */
+  readonly starting: Map<number, StartingCpu>;
+  /** Null once the SVM is secure or dead. */
+  esm: Esm | null;
+  /** Null until the pages are shared. */
+  rtas: RtasPages | null;
+  /** The alternate interrupt location that the SVM asked for by H_SET_MODE and got. */
+  ail: number;
+}

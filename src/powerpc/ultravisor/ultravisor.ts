@@ -1,0 +1,235 @@
+import type { CryptoProvider } from '../../crypto/provider.ts';
+import type { HostView } from '../../machine/host-view.ts';
+import type { TraceSink } from '../../trace/events.ts';
+import { codeToRegister, HFSCR, MSR, SPR, SRR1, U_CODE, ULTRACALL, VECTOR } from '../abi.ts';
+import { levelOf } from '../cpu/msr.ts';
+import type { NativeLevel, RegisterPort, Stub } from '../cpu/port.ts';
+import { traceCall, traceCallReturn } from './call-trace.ts';
+import {
+  isHypervisor,
+  isSecureGuest,
+  type Outcome,
+  type RandomSources,
+  type UltravisorState,
+  type UvContext,
+} from './context.ts';
+import { type Interrupted, saveFrame } from './frame.ts';
+import { interruptGuest } from './guest-entry.ts';
+import { reflectInterrupt, savesInSrr } from './hypervisor-entry.ts';
+import { killSvm } from './kill.ts';
+import { countPages } from './pages.ts';
+import { guestHypercall } from './reflect.ts';
+import { type MemoryRange, SecureMemory } from './secure-memory.ts';
+import { storageFault } from './storage-fault.ts';
+import type { PageState, Svm, SvmState } from './svm.ts';
+import { uvEsm } from './uv_esm.ts';
+import { uvPageIn } from './uv_page_in.ts';
+import { uvPageInval } from './uv_page_inval.ts';
+import { uvPageOut } from './uv_page_out.ts';
+import { uvRegisterMemSlot } from './uv_register_mem_slot.ts';
+import { uvReturn } from './uv_return.ts';
+import { uvSharePage } from './uv_share_page.ts';
+import { uvSvmTerminate } from './uv_svm_terminate.ts';
+import { uvUnregisterMemSlot } from './uv_unregister_mem_slot.ts';
+import { uvUnshareAllPages } from './uv_unshare_all_pages.ts';
+import { uvUnsharePage } from './uv_unshare_page.ts';
+import { uvWritePate } from './uv_write_pate.ts';
+
+/** What an Ultravisor is made of. */
+export interface UltravisorOptions {
+  /** Memory with the rights of secure state, `{ agent: 'ultravisor', secure: true }`. */
+  readonly view: HostView;
+  /**
+   * Secure memory to hand out: whole 64 KiB frames, zero, used by nobody else. The page of the level's stubs must not
+   * be in it.
+   */
+  readonly secureRanges: readonly MemoryRange[];
+  /** Where `boot` leaves to, with what MSR; S=0, HV=1. */
+  readonly hypervisorEntry: { readonly nia: bigint; readonly msr: bigint };
+  readonly random: RandomSources;
+  readonly crypto: CryptoProvider;
+  readonly trace?: TraceSink | null;
+  /**
+   * Whether to tell the trace also of hypercalls that the hypervisor serves, an SVM's and the Ultravisor's own: for a
+   * hypervisor that does not do so itself (machine code). False by default.
+   */
+  readonly traceServed?: boolean;
+}
+
+/** What the Ultravisor knows of one SVM, for the report. */
+export interface SvmReport {
+  readonly lpid: number;
+  readonly state: SvmState;
+  readonly pages: Partial<Record<PageState, number>>;
+}
+
+/** What the Ultravisor knows, for the report. */
+export interface UltravisorReport {
+  readonly secureFrames: { readonly total: number; readonly free: number };
+  readonly svms: readonly SvmReport[];
+}
+
+/** The Ultravisor's state as plain data. */
+export interface UltravisorSave {
+  readonly state: UltravisorState;
+  readonly secure: ReturnType<SecureMemory['save']>;
+}
+
+type Handler = (uv: UvContext, port: RegisterPort, interrupted: Interrupted, svm: Svm | undefined) => Outcome;
+
+/** The ultracalls that are there, each with how many argument registers it has; all others give U_FUNCTION (3.3). */
+const CALLS: ReadonlyMap<number, { readonly args: number; readonly run: Handler }> = new Map([
+  [ULTRACALL.UV_WRITE_PATE, { args: 3, run: uvWritePate }],
+  [ULTRACALL.UV_ESM, { args: 2, run: uvEsm }],
+  [ULTRACALL.UV_RETURN, { args: 0, run: uvReturn }],
+  [ULTRACALL.UV_REGISTER_MEM_SLOT, { args: 5, run: uvRegisterMemSlot }],
+  [ULTRACALL.UV_UNREGISTER_MEM_SLOT, { args: 2, run: uvUnregisterMemSlot }],
+  [ULTRACALL.UV_PAGE_IN, { args: 5, run: uvPageIn }],
+  [ULTRACALL.UV_PAGE_OUT, { args: 5, run: uvPageOut }],
+  [ULTRACALL.UV_SHARE_PAGE, { args: 2, run: uvSharePage }],
+  [ULTRACALL.UV_UNSHARE_PAGE, { args: 2, run: uvUnsharePage }],
+  [ULTRACALL.UV_PAGE_INVAL, { args: 3, run: uvPageInval }],
+  [ULTRACALL.UV_SVM_TERMINATE, { args: 1, run: uvSvmTerminate }],
+  [ULTRACALL.UV_UNSHARE_ALL_PAGES, { args: 0, run: uvUnshareAllPages }],
+]);
+const LAST_NUMBER = 0xffffn;
+
+/** PTCR's size field for the 64 KiB partition table: 2^(12 + 4) bytes (2.2). */
+const PARTITION_TABLE_PATS = 4n;
+
+/**
+ * The Ultravisor: the software at S=1, HV=1 (1.2). It owns secure memory, the partition table and all state of secure
+ * VMs.
+ *
+ * It is entered at a vector and leaves by `urfid`, with everything in registers and memory; between two entries it is
+ * plain data (`UltravisorState`). A call that it refuses has changed nothing. A mistake or an attack from below is a
+ * return code, an interrupt in the SVM or the SVM's end; what throws is a broken invariant of its own.
+ */
+export class Ultravisor implements NativeLevel {
+  readonly #uv: UvContext;
+  readonly #hypervisorEntry: UltravisorOptions['hypervisorEntry'];
+
+  /** @throws RangeError if `secureRanges` is not secure memory in whole frames */
+  constructor(options: UltravisorOptions) {
+    const { view, crypto, random, trace = null, traceServed = false } = options;
+    this.#uv = {
+      view,
+      crypto,
+      random,
+      trace,
+      traceServed,
+      secure: new SecureMemory(view, options.secureRanges),
+      state: { partitionTable: null, svms: new Map(), running: new Map() },
+    };
+    this.#hypervisorEntry = options.hypervisorEntry;
+  }
+
+  /**
+   * First entry of a CPU after reset (9.3): makes the partition table, once, puts it into PTCR, and leaves to the
+   * hypervisor. All registers that it does not use stay as they are.
+   * @throws RangeError if secure memory is too small for the partition table
+   */
+  boot(port: RegisterPort): Stub {
+    const table = this.#uv.state.partitionTable ?? this.#uv.secure.take();
+    if (table === undefined) throw new RangeError('no secure memory for the partition table');
+    this.#uv.state.partitionTable = table;
+    port.setSpr(SPR.PTCR, BigInt(table) | PARTITION_TABLE_PATS);
+    port.setSpr(SPR.USRR0, this.#hypervisorEntry.nia);
+    port.setSpr(SPR.USRR1, this.#hypervisorEntry.msr);
+    return 'urfid';
+  }
+
+  enter(port: RegisterPort, nia: bigint): Stub {
+    const srr = savesInSrr(nia);
+    const image = port.spr(srr ? SPR.SRR1 : SPR.HSRR1);
+    const interrupted = { nia: port.spr(srr ? SPR.SRR0 : SPR.HSRR0), msr: image & ~SRR1.STATUS, image };
+    const svm = this.#leaveSvm(port, interrupted.msr);
+    if (svm?.state === 'DEAD') {
+      killSvm(this.#uv, port, svm, saveFrame(port, interrupted), 'another vCPU was killed');
+    } else if (nia === VECTOR.SYSTEM_CALL && (image & SRR1.LEV) === SRR1.LEV2) {
+      this.#ultracall(port, interrupted, svm);
+    } else if (svm !== undefined) {
+      this.#interrupt(port, interrupted, svm, nia);
+    } else {
+      throw new Error(`vector 0x${nia.toString(16)} from ${levelOf(interrupted.msr).name}`);
+    }
+    return 'urfid';
+  }
+
+  /** A copy of everything that it keeps outside the machine's memory. It holds the page keys. */
+  save(): UltravisorSave {
+    return structuredClone({ state: this.#uv.state, secure: this.#uv.secure.save() });
+  }
+
+  /** Numbers for the report. */
+  report(): UltravisorReport {
+    const { secure, state } = this.#uv;
+    return {
+      secureFrames: { total: secure.total, free: secure.free },
+      svms: [...state.svms.values()].map((svm) => ({ lpid: svm.lpid, state: svm.state, pages: countPages(svm) })),
+    };
+  }
+
+  /**
+   * The SVM that the CPU was interrupted in, which it does not execute any more; undefined if it came from normal
+   * state.
+   */
+  #leaveSvm(port: RegisterPort, msr: bigint): Svm | undefined {
+    if (!isSecureGuest(msr)) return undefined;
+    const { running, svms } = this.#uv.state;
+    const lpid = running.get(port.cpu);
+    const svm = lpid === undefined ? undefined : svms.get(lpid);
+    if (svm === undefined) throw new Error(`CPU ${port.cpu} executed in secure state without an SVM`);
+    running.delete(port.cpu);
+    return svm;
+  }
+
+  #ultracall(port: RegisterPort, interrupted: Interrupted, svm: Svm | undefined): void {
+    const uv = this.#uv;
+    const r3 = port.gpr(3);
+    const number = r3 <= LAST_NUMBER ? Number(r3) : 0;
+    const call = CALLS.get(number);
+    const args = Array.from({ length: call?.args ?? 0 }, (_, i) => port.gpr(4 + i));
+    traceCall(uv, port, 'ultracall', number, args, levelOf(interrupted.msr).name);
+    const transaction = isHypervisor(interrupted.msr) && (interrupted.msr & MSR.TS) !== 0n;
+    const outcome = transaction ? U_CODE.U_BAD_MODE : (call?.run(uv, port, interrupted, svm) ?? U_CODE.U_FUNCTION);
+    if (outcome === 'left') return;
+
+    const result = codeToRegister(outcome);
+    traceCallReturn(uv, port, 'ultracall', number, result);
+    port.setGpr(3, result);
+    port.setSpr(SPR.USRR0, interrupted.nia);
+    port.setSpr(SPR.USRR1, interrupted.msr);
+    if (svm !== undefined) uv.state.running.set(port.cpu, svm.lpid);
+  }
+
+  /** An interrupt of an SVM that needs HV (1.9). */
+  #interrupt(port: RegisterPort, interrupted: Interrupted, svm: Svm, vector: bigint): void {
+    const uv = this.#uv;
+    switch (vector) {
+      case VECTOR.SYSTEM_CALL:
+        guestHypercall(uv, port, svm, interrupted);
+        return;
+      case VECTOR.HV_DATA_STORAGE:
+      case VECTOR.HV_INSTRUCTION_STORAGE:
+        storageFault(uv, port, svm, interrupted, vector);
+        return;
+      case VECTOR.EXTERNAL:
+        interruptGuest(uv, port, svm, interrupted, vector, 0n);
+        return;
+      case VECTOR.HV_EMULATION_ASSISTANCE:
+      case VECTOR.DENORMAL_ASSIST:
+        interruptGuest(uv, port, svm, interrupted, VECTOR.PROGRAM, SRR1.PROGRAM_ILLEGAL);
+        return;
+      case VECTOR.HV_FACILITY_UNAVAILABLE:
+        if (port.spr(SPR.HFSCR) >> HFSCR.IC_SHIFT === HFSCR.IC_TM) {
+          interruptGuest(uv, port, svm, interrupted, VECTOR.PROGRAM, SRR1.PROGRAM_ILLEGAL);
+          return;
+        }
+        reflectInterrupt(uv, port, svm, saveFrame(port, interrupted), vector);
+        return;
+      default:
+        reflectInterrupt(uv, port, svm, saveFrame(port, interrupted), vector);
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import type { RealAddress } from '../../machine/types.ts';
+import { type Gfn, U_CODE, type UCode, UV_PAGE_ORDER, UV_PAGE_SIZE } from '../abi.ts';
+import type { RegisterPort } from '../cpu/port.ts';
+import { isHypervisor, type Outcome, type UvContext } from './context.ts';
+import type { Interrupted } from './frame.ts';
+import { openPage } from './page-crypto.ts';
+import { pageAt, registeredFrame, setPage } from './pages.ts';
+import { normalPage } from './secure-memory.ts';
+import type { Page, Svm } from './svm.ts';
+import { svmOf } from './svm-lookup.ts';
+
+const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_P4, U_P5, U_PERMISSION, U_RETRY, U_STATE } = U_CODE;
+
+/**
+ * UV_PAGE_IN: R4 lpid, R5 src_ra, R6 dest_gpa, R7 flags, R8 order (3.10). Order of checks: order, flags, src_ra, lpid,
+ * state of the SVM, dest_gpa, state of the page. No flag is supported yet.
+ */
+export function uvPageIn(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
+  if (!isHypervisor(msr)) return U_PERMISSION;
+  if (port.gpr(8) !== BigInt(UV_PAGE_ORDER)) return U_P5;
+  if (port.gpr(7) !== 0n) return U_P4;
+  const source = normalPage(uv.view, port.gpr(5));
+  if (source === undefined) return U_P2;
+  const svm = svmOf(uv, port.gpr(4));
+  if (svm === undefined) return U_PARAMETER;
+  if (svm.state === 'ABORT') return U_STATE;
+  const gfn = registeredFrame(svm, port.gpr(6));
+  if (gfn === undefined) return U_P3;
+  const page = pageAt(svm, gfn);
+  if (page === undefined) return U_P3;
+
+  switch (page.state) {
+    case 'SECURE':
+      return svm.state === 'ACTIVE' ? takeContents(uv, port, svm, gfn, page, source) : U_P2;
+    case 'PAGEDOUT':
+      return takeBack(uv, port, svm, gfn, page, source);
+    case 'HV_SHARING':
+    case 'HV_SHARED':
+    case 'HV_SHARED_INV':
+      setPage(uv, port, svm, gfn, { state: 'HV_SHARED', frame: page.frame, hvPage: source });
+      return U_SUCCESS;
+    case 'SHARED':
+    case 'SHARED_INV':
+      setPage(uv, port, svm, gfn, { state: 'SHARED', hvPage: source });
+      return U_SUCCESS;
+    case 'SHARED_IMPLICIT':
+    case 'SHARED_IMPLICIT_INV':
+      setPage(uv, port, svm, gfn, { state: 'SHARED_IMPLICIT', hvPage: source });
+      return U_SUCCESS;
+    case 'PSEUDO_SHARED':
+    case 'PSEUDO_SHARED_INV':
+      setPage(uv, port, svm, gfn, { state: 'PSEUDO_SHARED', frame: page.frame, hvPage: source });
+      return U_SUCCESS;
+    case 'HV_UNSHARING':
+    case 'HV_UNSHARING_INV':
+      setPage(uv, port, svm, gfn, { state: 'HV_UNSHARING', frame: page.frame });
+      return U_SUCCESS;
+    case 'HV_UNSHARED':
+      return U_P2;
+  }
+}
+
+/** The VM is about to become secure and its page moves in with its contents (seed 001). */
+function takeContents(
+  uv: UvContext,
+  port: RegisterPort,
+  svm: Svm,
+  gfn: Gfn,
+  page: Extract<Page, { readonly state: 'SECURE' }>,
+  source: RealAddress,
+): UCode {
+  const frame = page.frame ?? uv.secure.take();
+  if (frame === undefined) return U_RETRY;
+  uv.view.write(frame, uv.view.read(source, UV_PAGE_SIZE));
+  setPage(uv, port, svm, gfn, { state: 'SECURE', frame, given: true });
+  return U_SUCCESS;
+}
+
+/** A page that was paged out comes back. Nothing is released of what does not verify (10.1 #14). */
+function takeBack(
+  uv: UvContext,
+  port: RegisterPort,
+  svm: Svm,
+  gfn: Gfn,
+  page: Extract<Page, { readonly state: 'PAGEDOUT' }>,
+  source: RealAddress,
+): UCode {
+  const contents = openPage(uv, svm, uv.view.read(source, UV_PAGE_SIZE), page.seal);
+  if (contents === null) return U_P3;
+  const frame = uv.secure.take();
+  if (frame === undefined) return U_RETRY;
+  uv.view.write(frame, contents);
+  setPage(uv, port, svm, gfn, { state: 'SECURE', frame, given: page.given });
+  return U_SUCCESS;
+}

@@ -1,0 +1,236 @@
+import type { ConsoleBackend } from '../../devices/console.ts';
+import { ImageError } from '../../image/error.ts';
+import { type FdtReservation, writeFdt } from '../../image/fdt.ts';
+import type { HostView } from '../../machine/host-view.ts';
+import type { TraceSink } from '../../trace/events.ts';
+import { type GuestPhysical, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
+import { GuestFault, GuestMemory } from '../kvm/guest-memory.ts';
+import type { Kvm } from '../kvm/kvm.ts';
+import type { HypercallResult, UserHypercall, UserSpace } from '../kvm/user-space.ts';
+import type { EntryState, Vm } from '../kvm/vm.ts';
+import { NO_VEC5, pseriesTree } from './device-tree.ts';
+import { type ImageFile, type KernelImage, placeKernel } from './kernel-image.ts';
+import {
+  alignUp,
+  CLIENT_ENTRY,
+  FIRMWARE_SIZE,
+  type GuestRange,
+  LOW_MEMORY_LIMIT,
+  STACK_BASE,
+  STACK_POINTER,
+  STACK_SIZE,
+} from './layout.ts';
+import { logicalCiLoad, logicalCiStore } from './logical-ci.ts';
+import { OpenFirmware, type TreeChanges } from './openfirmware.ts';
+import { OptionError } from './option-error.ts';
+import { hRtas, RTAS_TEXT, type RtasContext } from './rtas.ts';
+import { Vty } from './vty.ts';
+
+/** A `pseries` guest. */
+export interface SpaprOptions {
+  readonly name: string;
+  readonly image: ImageFile;
+  readonly initrd: ImageFile | null;
+  readonly cmdline: string;
+  /** Bytes of guest memory, a multiple of 64 KiB. */
+  readonly memory: number;
+  readonly cpus: number;
+  /**
+   * How the image is started: `of` as QEMU does, in 32-bit big-endian real mode with the Open Firmware client interface in R5; `fdt` in 64-bit
+   * big-endian real mode with a device tree in R3.
+   */
+  readonly entry: 'of' | 'fdt';
+  /** The VM may become secure. */
+  readonly svmEnabled: boolean;
+  readonly console: ConsoleBackend;
+  readonly trace: TraceSink | null;
+}
+
+/** Room in a flat tree for whoever edits it in place, as UV_ESM adds reservations. */
+const TREE_SPARE = 4096;
+const MAX_CPUS = 256;
+const INITRD_ALIGN = 0x10000;
+/** QEMU leaves between one and two times its alignment before the initrd. */
+const INITRD_GAP = 0x1ffff;
+
+/** Code at `CLIENT_ENTRY`: `mr r4,r3; lis r3,0; ori r3,r3,0xf005; sc 1; blr`. */
+const CLIENT_CALL = Uint8Array.of(
+  ...[0x7c, 0x64, 0x1b, 0x78],
+  ...[0x3c, 0x60, 0x00, 0x00],
+  ...[0x60, 0x63, 0xf0, 0x05],
+  ...[0x44, 0x00, 0x00, 0x22],
+  ...[0x4e, 0x80, 0x00, 0x20],
+);
+
+/**
+ * QEMU's half of a `pseries` virtual machine started with `-kernel`: it asks the KVM half for a VM, fills its memory, and serves the
+ * hypercalls that KVM leaves to it (power-pef.md 9.5).
+ */
+export class Spapr implements UserSpace {
+  readonly vm: Vm;
+  /** Guest memory with the rights of the VMM. */
+  readonly memory: GuestMemory;
+  readonly #vty: Vty;
+  readonly #rtas: RtasContext;
+  readonly #firmware: OpenFirmware | null;
+
+  /**
+   * Makes the VM and fills its memory; it runs when the KVM half next has control.
+   * @param view memory with the rights of the VMM
+   * @throws ImageError for an image that cannot be placed
+   * @throws OptionError for memory, CPUs or a command line that cannot be had
+   */
+  constructor(kvm: Kvm, view: HostView, options: SpaprOptions) {
+    const plan = planMemory(options);
+    const { memory: memorySize } = options;
+    this.memory = new GuestMemory(view, kvm.pages);
+    this.#vty = new Vty(options.console, options.trace);
+    this.#rtas = { memory: this.memory, vty: this.#vty, memorySize, clockOffset: 0 };
+    this.vm = kvm.createVm({
+      name: options.name,
+      slots: [{ id: 0, base: 0 as GuestPhysical, size: memorySize }],
+      vcpus: options.cpus,
+      svmEnabled: options.svmEnabled,
+      entry: entryState(options, plan),
+      userSpace: this,
+    });
+    try {
+      this.#load(options, plan);
+    } catch (error) {
+      if (!(error instanceof GuestFault)) throw error;
+      throw new OptionError('--memory', `${options.name}: ${error.message}`);
+    }
+    this.#firmware = plan.flat === null ? openFirmware(this.memory, options, plan) : null;
+  }
+
+  #load({ initrd }: SpaprOptions, plan: MemoryPlan): void {
+    for (const { base, bytes } of plan.kernel.segments) this.memory.write(this.vm, base, bytes);
+    if (plan.initrd !== null && initrd !== null) this.memory.write(this.vm, plan.initrd.base, initrd.bytes);
+    if (plan.flat === null) {
+      this.memory.write(this.vm, CLIENT_ENTRY, CLIENT_CALL);
+    } else {
+      this.memory.write(this.vm, plan.flat.rtas, RTAS_TEXT);
+      this.memory.write(this.vm, plan.flat.tree, plan.flat.bytes);
+    }
+  }
+
+  hypercall(call: UserHypercall): HypercallResult | undefined {
+    switch (call.number) {
+      case HCALL.H_PUT_TERM_CHAR:
+        return this.#vty.put(call);
+      case HCALL.H_GET_TERM_CHAR:
+        return this.#vty.get(call);
+      case HCALL.H_RTAS:
+        return hRtas(this.#rtas, call);
+      case HCALL.H_LOGICAL_CI_LOAD:
+        return logicalCiLoad(this.memory, call);
+      case HCALL.H_LOGICAL_CI_STORE:
+        return logicalCiStore(this.memory, call);
+      case HCALL.H_VOF_CLIENT:
+        return this.#firmware?.call(call);
+      default:
+        return undefined;
+    }
+  }
+}
+
+/** What goes where in guest memory. */
+interface MemoryPlan {
+  readonly kernel: KernelImage;
+  readonly initrd: GuestRange | null;
+  /** The flat device tree and RTAS, in page frames of their own at the top of low memory; null with Open Firmware. */
+  readonly flat: { readonly tree: number; readonly bytes: Uint8Array; readonly rtas: number } | null;
+}
+
+function planMemory(options: SpaprOptions): MemoryPlan {
+  const { memory, cpus, cmdline } = options;
+  if (!Number.isSafeInteger(memory) || memory <= 0 || memory % UV_PAGE_SIZE !== 0) {
+    throw new OptionError('--memory', `${memory} bytes are not a positive multiple of 64 KiB`);
+  }
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
+    throw new OptionError('--cpus', `${cpus} is not from 1 to ${MAX_CPUS}`);
+  }
+  if (cmdline.includes('\0')) throw new OptionError('--cmdline', 'it has a NUL within');
+  const kernel = placeKernel(options.image, memory);
+  const initrd = placeInitrd(options.initrd, kernel, memory);
+  return { kernel, initrd, flat: options.entry === 'fdt' ? placeTree(options, kernel, initrd) : null };
+}
+
+/** As QEMU, which takes the sum of the segments for the size of the kernel; behind the kernel where that is too low. */
+function placeInitrd(file: ImageFile | null, kernel: KernelImage, memory: number): GuestRange | null {
+  if (file === null || file.bytes.length === 0) return null;
+  const after = kernel.base + kernel.size + INITRD_GAP;
+  const base = Math.max(after - (after % INITRD_ALIGN), alignUp(kernel.end, INITRD_ALIGN));
+  const end = base + file.bytes.length;
+  if (end > memory) {
+    const reason = `it would reach 0x${end.toString(16)}, guest memory ends at 0x${memory.toString(16)}`;
+    throw new ImageError(file.file, 'initrd', reason);
+  }
+  return { base, size: file.bytes.length };
+}
+
+function placeTree(options: SpaprOptions, kernel: KernelImage, initrd: GuestRange | null): MemoryPlan['flat'] {
+  const top = Math.min(options.memory, LOW_MEMORY_LIMIT);
+  const rtas = top - UV_PAGE_SIZE;
+  const tree = pseriesTree({
+    memory: options.memory,
+    cpus: options.cpus,
+    cmdline: options.cmdline,
+    kernel: { base: kernel.base, size: kernel.size },
+    initrd,
+    rtas,
+    architectureVec5: NO_VEC5,
+  });
+  const taken: GuestRange[] = [
+    { base: kernel.base, size: kernel.end - kernel.base },
+    ...(initrd === null ? [] : [initrd]),
+    { base: rtas, size: UV_PAGE_SIZE },
+  ];
+  const reservations: FdtReservation[] = taken.map(({ base, size }) => ({
+    address: BigInt(base),
+    size: BigInt(size),
+  }));
+  const bytes = writeFdt({ root: tree, reservations, bootCpuidPhys: 0 }, TREE_SPARE);
+  const at = rtas - alignUp(bytes.length, UV_PAGE_SIZE);
+  const lowest = Math.max(kernel.end, initrd === null ? 0 : initrd.base + initrd.size);
+  if (at < lowest) {
+    throw new OptionError('--memory', `no room for the device tree above 0x${lowest.toString(16)}`);
+  }
+  return { tree: at, bytes, rtas };
+}
+
+/** The start state that was measured on QEMU 7.2 for `of`; the one of a kexec for `fdt` (power-pef.md 9.5). */
+function entryState({ entry }: SpaprOptions, { kernel, initrd, flat }: MemoryPlan): EntryState {
+  const pc = BigInt(kernel.base);
+  const stack = BigInt(STACK_POINTER);
+  if (entry === 'fdt') {
+    return { pc, msr: MSR.SF | MSR.ME, gpr: { 1: stack, 3: BigInt(flat?.tree ?? 0), 4: pc, 5: 0n } };
+  }
+  const [start, size] = initrd === null ? [0, 0] : [initrd.base, initrd.size];
+  return { pc, msr: 0n, gpr: { 1: stack, 3: BigInt(start), 4: BigInt(size), 5: BigInt(CLIENT_ENTRY) } };
+}
+
+function openFirmware(
+  memory: GuestMemory,
+  { memory: memorySize, cpus, cmdline, trace }: SpaprOptions,
+  { kernel, initrd }: MemoryPlan,
+): OpenFirmware {
+  const image = { base: kernel.base, size: kernel.size };
+  const buildTree = (changes: TreeChanges) =>
+    pseriesTree({
+      memory: memorySize,
+      cpus,
+      cmdline: changes.bootargs ?? cmdline,
+      kernel: image,
+      initrd: changes.initrd,
+      rtas: null,
+      architectureVec5: changes.architectureVec5 ?? NO_VEC5,
+    });
+  const claimed = [
+    { base: 0, size: FIRMWARE_SIZE },
+    { base: STACK_BASE, size: STACK_SIZE },
+    image,
+    ...(initrd === null ? [] : [initrd]),
+  ];
+  return new OpenFirmware({ memory, top: Math.min(memorySize, 2 ** 32), claimed, buildTree, initrd, trace });
+}

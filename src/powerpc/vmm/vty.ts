@@ -1,0 +1,77 @@
+import type { ConsoleBackend } from '../../devices/console.ts';
+import type { TraceSink } from '../../trace/events.ts';
+import { H_CODE } from '../abi.ts';
+import type { HypercallResult, UserHypercall } from '../kvm/user-space.ts';
+
+/** Unit address of the console in /vdevice. */
+export const VTY_REG = 0x71000000;
+
+const MAX_CHARS = 16;
+const CARRIAGE_RETURN = 0x0d;
+
+/** QEMU's virtual terminal over a console back end: hvterm1, 16 characters a call (power-pef.md 9.5). */
+export class Vty {
+  readonly #backend: ConsoleBackend;
+  readonly #trace: TraceSink | null;
+  /** A character that was taken from the back end and did not fit. */
+  #held: number | null = null;
+
+  constructor(backend: ConsoleBackend, trace: TraceSink | null) {
+    this.#backend = backend;
+    this.#trace = trace;
+  }
+
+  /** H_PUT_TERM_CHAR: R4 unit address, R5 length, R6 and R7 characters, the first in the highest byte. */
+  put(call: UserHypercall): HypercallResult {
+    const [reg, length, high, low] = call.args;
+    if (!isVty(reg) || length > BigInt(MAX_CHARS)) return { status: H_CODE.H_PARAMETER };
+    const bytes = new Uint8Array(MAX_CHARS);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(0, high);
+    view.setBigUint64(8, low);
+    this.output(call, bytes.subarray(0, Number(length)));
+    return { status: H_CODE.H_SUCCESS };
+  }
+
+  /**
+   * H_GET_TERM_CHAR: R4 length, R5 and R6 characters. A NUL follows each carriage return, as PowerVM has it: guests take out a NUL that
+   * they find there.
+   */
+  get({ args: [reg] }: UserHypercall): HypercallResult {
+    if (!isVty(reg)) return { status: H_CODE.H_PARAMETER };
+    const bytes = new Uint8Array(MAX_CHARS);
+    let length = 0;
+    while (length < MAX_CHARS) {
+      const byte = this.#next();
+      if (byte === undefined) break;
+      if (byte !== CARRIAGE_RETURN) {
+        bytes[length++] = byte;
+      } else if (length + 2 <= MAX_CHARS) {
+        bytes[length] = byte;
+        length += 2;
+      } else {
+        this.#held = byte;
+        break;
+      }
+    }
+    const view = new DataView(bytes.buffer);
+    return { status: H_CODE.H_SUCCESS, out: [BigInt(length), view.getBigUint64(0), view.getBigUint64(8)] };
+  }
+
+  /** Sends bytes to the back end. */
+  output({ vm, clock, cpu }: UserHypercall, bytes: Uint8Array): void {
+    this.#backend.output(bytes);
+    this.#trace?.emit({ type: 'console', at: clock, cpu, vm: vm.lpid, bytes: bytes.slice() });
+  }
+
+  #next(): number | undefined {
+    const held = this.#held;
+    this.#held = null;
+    return held ?? this.#backend.input(1)[0];
+  }
+}
+
+/** Unit address 0 means the first console: early debug code of guests knows no better. */
+function isVty(reg: bigint): boolean {
+  return reg === BigInt(VTY_REG) || reg === 0n;
+}
