@@ -61,7 +61,7 @@ function translateAll(
   while (done < length) {
     const sum = (low >>> 0) + done;
     const at = sum | 0;
-    const carried = sum > 0xffffffff ? high + 1 : high;
+    const carried = sum > 0xffffffff ? (high + 1) | 0 : high;
     const here = Math.min(length - done, PAGE_SIZE - (at & PAGE_MASK));
     if (!context.model.translate(carried, at, access, space, here, result)) return null;
     pieces.push({ host: result.host, length: here });

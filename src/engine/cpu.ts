@@ -32,32 +32,32 @@ export class CpuContext<M extends Mode = Mode> {
 
   /** Address of the next instruction, unsigned. */
   get pc(): bigint {
-    return this.store.u64[(this.base + CONTEXT.pc) >> 3] as bigint;
+    return this.store.u64[(this.base + CONTEXT.pc) >>> 3] as bigint;
   }
 
   set pc(value: bigint) {
-    this.store.u64[(this.base + CONTEXT.pc) >> 3] = value;
+    this.store.u64[(this.base + CONTEXT.pc) >>> 3] = value;
   }
 
   /** A 64-bit register, unsigned. */
   get64(slot: Slot): bigint {
-    return this.store.u64[(this.base + slot.offset) >> 3] as bigint;
+    return this.store.u64[(this.base + slot.offset) >>> 3] as bigint;
   }
 
   set64(slot: Slot, value: bigint): void {
-    this.store.u64[(this.base + slot.offset) >> 3] = value;
+    this.store.u64[(this.base + slot.offset) >>> 3] = value;
   }
 
   /** An 8- or 32-bit register, unsigned. */
   get32(slot: Slot): number {
     const at = this.base + slot.offset;
-    return slot.width === 8 ? (this.store.bytes[at] as number) : (this.store.i32[at >> 2] as number) >>> 0;
+    return slot.width === 8 ? (this.store.bytes[at] as number) : (this.store.i32[at >>> 2] as number) >>> 0;
   }
 
   set32(slot: Slot, value: number): void {
     const at = this.base + slot.offset;
     if (slot.width === 8) this.store.bytes[at] = value;
-    else this.store.i32[at >> 2] = value;
+    else this.store.i32[at >>> 2] = value;
   }
 
   /**
@@ -65,13 +65,17 @@ export class CpuContext<M extends Mode = Mode> {
    * that a translation depends on (table roots, privilege, translation on or off).
    */
   selectDataSpace(space: number, key: string): void {
-    this.store.i32[(this.base + CONTEXT.dataTlb + 4 * space) >> 2] = this.tlb.data(key);
+    const { i32 } = this.store;
+    const first = (this.base + CONTEXT.dataTlb) >>> 2;
+    const others = (at: number): boolean =>
+      i32.subarray(first, first + MAX_SPACES).some((used, other) => other !== space && used >>> 0 === at);
+    i32[first + space] = this.tlb.data(key, others);
   }
 
   /** The same for instruction fetch. */
   selectFetchSpace(key: string): void {
     const { tlb, hash } = this.tlb.instruction(key);
-    this.store.i32[(this.base + CONTEXT.instructionTlb) >> 2] = tlb;
-    this.store.i32[(this.base + CONTEXT.regionHash) >> 2] = hash;
+    this.store.i32[(this.base + CONTEXT.instructionTlb) >>> 2] = tlb;
+    this.store.i32[(this.base + CONTEXT.regionHash) >>> 2] = hash;
   }
 }

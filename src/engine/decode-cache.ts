@@ -46,8 +46,9 @@ export class DecodeCache {
   codeChanged(from: number, to: number): void {
     const hostPage = from >>> PAGE_SHIFT;
     const pageStart = hostPage * PAGE_SIZE;
-    const first = Math.max(pageStart, (from - REACH) & ~1);
-    const last = Math.min(pageStart + PAGE_SIZE, (to + 1) & ~1);
+    // No bit operations: host addresses go beyond 2^31.
+    const first = Math.max(pageStart, from - (from % 2) - REACH);
+    const last = Math.min(pageStart + PAGE_SIZE, to + (to % 2));
     for (const key of [hostPage * 2, hostPage * 2 + 1]) {
       const slots = this.#pages.get(key);
       if (slots !== undefined) this.#store.bytes.fill(0, slots + first - pageStart, slots + last - pageStart);

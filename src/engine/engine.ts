@@ -96,7 +96,7 @@ export class Engine<M extends Mode> {
    */
   run(context: CpuContext<M>, budget: number): number {
     const { i32 } = this.store;
-    const budgetAt = (context.base + CONTEXT.budget) >> 2;
+    const budgetAt = (context.base + CONTEXT.budget) >>> 2;
     i32[budgetAt] = budget;
     context.stopRequested = false;
     this.#current = context;
@@ -131,8 +131,8 @@ export class Engine<M extends Mode> {
         return;
       case EXIT.trap:
         context.model.trap(
-          i32[(context.base + CONTEXT.exit) >> 2] as number,
-          i32[(context.base + CONTEXT.exitArgument) >> 2] as number,
+          i32[(context.base + CONTEXT.exit) >>> 2] as number,
+          i32[(context.base + CONTEXT.exitArgument) >>> 2] as number,
         );
         return;
       case EXIT.undefined:
@@ -145,7 +145,7 @@ export class Engine<M extends Mode> {
 
   #reportUndefined(context: CpuContext<M>): void {
     // Where the bytes lie, rather than what lies at pc: they may have been executed from elsewhere or lie on two pages.
-    const host = (this.store.i32[(context.base + CONTEXT.exitArgument) >> 2] as number) >>> 0;
+    const host = (this.store.i32[(context.base + CONTEXT.exitArgument) >>> 2] as number) >>> 0;
     const bytes = this.store.bytes.subarray(host, host + 6);
     const length = this.isa.lengthOf(this.#words(bytes, context.mode)[0] >>> 16);
     const [head, tail] = this.#words(bytes.subarray(0, length), context.mode);
@@ -231,7 +231,7 @@ export class Engine<M extends Mode> {
     const t = this.#translation;
     if (!context.model.translate(high, low, access, space, size, t)) return false;
     if (t.cacheable) {
-      const tlb = this.store.i32[(context.base + CONTEXT.dataTlb + 4 * space) >> 2] as number;
+      const tlb = this.store.i32[(context.base + CONTEXT.dataTlb + 4 * space) >>> 2] as number;
       const write = (t.writable || access === 'store') && this.store.hasCode[t.host >>> PAGE_SHIFT] === 0;
       context.tlb.fillData(tlb, high, low, t.host, write);
     }
@@ -251,17 +251,18 @@ export class Engine<M extends Mode> {
     const delta = this.#decoded.deltaFor(hostPage, context.mode.instructionsBigEndian);
     if (fresh) for (const c of this.#contexts) c.tlb.flushData();
     if (t.cacheable) {
-      const tlb = i32[(context.base + CONTEXT.instructionTlb) >> 2] as number;
+      const tlb = i32[(context.base + CONTEXT.instructionTlb) >>> 2] as number;
       context.tlb.fillInstruction(tlb, high, low, t.host, delta);
     }
-    i32[(context.base + CONTEXT.fetchDelta) >> 2] = delta;
+    i32[(context.base + CONTEXT.fetchDelta) >>> 2] = delta;
     return t.host;
   };
 
   readonly #decode = (host: number, slotAt: number): void => {
     const { mode } = this.#running();
     const left = PAGE_SIZE - (host & PAGE_MASK);
-    const bytes = this.store.bytes.subarray(host, host + Math.min(6, left));
+    const at = host >>> 0;
+    const bytes = this.store.bytes.subarray(at, at + Math.min(6, left));
     const [head, tail] = this.#words(bytes, mode);
     const slot = this.isa.lengthOf(head >>> 16) > left ? SLOT.crossing : this.#table.slotOf(head, tail);
     this.store.u16[slotAt >>> 1] = slot;
@@ -295,7 +296,7 @@ export class Engine<M extends Mode> {
     }
     this.#fillBuffer(context, context.pc + BigInt(executeLength));
     // Two that execute each other would never end, and both together count as one instruction.
-    const slot = (context.base + CONTEXT.executeSlots) >> 1;
+    const slot = (context.base + CONTEXT.executeSlots) >>> 1;
     if (this.#table.executing.has(this.store.u16[slot] as number)) this.store.u16[slot] = SLOT.undefined;
   };
 
@@ -304,16 +305,17 @@ export class Engine<M extends Mode> {
     const { bytes, u16, u64 } = this.store;
     const text = context.base + CONTEXT.executeText;
     const [head, tail] = this.#words(bytes.subarray(text, text + 6), context.mode);
-    const slots = (context.base + CONTEXT.executeSlots) >> 1;
+    const slots = (context.base + CONTEXT.executeSlots) >>> 1;
     u16[slots] = this.#table.slotOf(head, tail);
-    u16[slots + (this.isa.lengthOf(head >>> 16) >> 1)] = SLOT.executeEnd;
-    u64[(context.base + CONTEXT.executeReturn) >> 3] = next;
+    u16[slots + (this.isa.lengthOf(head >>> 16) >>> 1)] = SLOT.executeEnd;
+    u64[(context.base + CONTEXT.executeReturn) >>> 3] = next;
   }
 
   readonly #runHelper = (helper: number, a: number, b: number): number => {
     const context = this.#running();
+    const { mode } = context;
     if (!context.model.helper(helper, a, b)) return HELPER_RESULT.moved;
-    return context.stopRequested ? HELPER_RESULT.stop : HELPER_RESULT.goOn;
+    return context.stopRequested || context.mode !== mode ? HELPER_RESULT.stop : HELPER_RESULT.goOn;
   };
 
   /** Head and tail of an instruction from up to six of its bytes in memory order; missing bytes count as 0. */

@@ -213,14 +213,19 @@ class InterpreterBuilder<M extends Mode> {
 
   #prologue(): void {
     const b = this.#b;
+    this.#loadSelection();
+    b.set(this.#nia, i64.load(this.#context, CONTEXT.pc));
+  }
+
+  /** The budget and the TLBs in use, as TypeScript left them. */
+  #loadSelection(): void {
     const from: [number, number][] = [
       [this.#budget, CONTEXT.budget],
       [this.#dataTlb, CONTEXT.dataTlb],
       [this.#instructionTlb, CONTEXT.instructionTlb],
       [this.#regionHash, CONTEXT.regionHash],
     ];
-    for (const [local, offset] of from) b.set(local, i32.load(this.#context, offset));
-    b.set(this.#nia, i64.load(this.#context, CONTEXT.pc));
+    for (const [local, offset] of from) this.#b.set(local, i32.load(this.#context, offset));
   }
 
   /** Finds the page of `nia` in the instruction TLB and points the fetch at it. */
@@ -411,7 +416,7 @@ class InterpreterBuilder<M extends Mode> {
         b.callStatement(this.#helper, [i32.const(s.helper), s.a, s.b]);
         b.popTo(result);
         b.if(i32.eqz(localGet(I32, result)), () => b.return(i32.const(EXIT.helper)));
-        b.set(this.#budget, i32.load(this.#context, CONTEXT.budget));
+        this.#loadSelection();
         b.set(this.#nia, next);
         b.brIf(i32.eq(localGet(I32, result), i32.const(HELPER_RESULT.goOn)), this.#enter);
         this.#leave(EXIT.none, this.#leaveAtNia);

@@ -129,7 +129,7 @@ export const HELPER_RESULT = {
   moved: 0,
   /** Go on behind the instruction. */
   goOn: 1,
-  /** The instruction is done, but the run shall stop behind it. */
+  /** The instruction is done, but this code must be left behind it: the run ends or the mode changed. */
   stop: 2,
 } as const;
 

@@ -268,7 +268,7 @@ class CodeReader<M extends Mode> {
       const { alignment } = this.#isa;
       const ok = this.#context.model.translate(high, low, 'fetch', 0, alignment, this.#result);
       if (!ok || !this.#result.cacheable) return null;
-      host = this.#result.host & ~PAGE_MASK;
+      host = (this.#result.host & ~PAGE_MASK) >>> 0;
       this.#hosts.set(page, host);
       this.pages.push({ virtualPage: page, hostPage: host >>> PAGE_SHIFT });
     }

@@ -1,7 +1,8 @@
-import { DATA_TLB, INSTRUCTION_TLB, PAGE_MASK, PAGE_SHIFT, REGION_HASH } from './layout.ts';
+import { DATA_TLB, INSTRUCTION_TLB, MAX_SPACES, PAGE_MASK, PAGE_SHIFT, REGION_HASH } from './layout.ts';
 import type { Store } from './store.ts';
 
-const SETS = 8;
+/** As many as there are address spaces: with all others in use, one is left for a new key. */
+const SETS = MAX_SPACES;
 
 interface InstructionSide {
   readonly tlb: number;
@@ -42,15 +43,28 @@ export class TranslationCache {
   /** Bytes of the store that one context's TLBs take. */
   static readonly bytes = (SETS + 1) * (DATA_TLB.bytes + INSTRUCTION_TLB.bytes + REGION_HASH.bytes + 192);
 
-  /** Host address of the data TLB for `key`. */
-  data(key: string): number {
-    const set = choose(this.#dataKeys, key, (recycled) => this.#clearData(this.#data[recycled] as number));
+  /**
+   * Host address of the data TLB for `key`.
+   * @param inUse whether another address space uses the TLB at a host address, so that it cannot be given a new key
+   */
+  data(key: string, inUse: (at: number) => boolean): number {
+    const set = choose(
+      this.#dataKeys,
+      key,
+      (known) => inUse(this.#data[known] as number),
+      (recycled) => this.#clearData(this.#data[recycled] as number),
+    );
     return this.#data[set] as number;
   }
 
   /** Host addresses of the instruction TLB and the region hash for `key`. */
   instruction(key: string): InstructionSide {
-    const set = choose(this.#instructionKeys, key, (recycled) => this.#clearInstruction(recycled));
+    const set = choose(
+      this.#instructionKeys,
+      key,
+      () => false,
+      (recycled) => this.#clearInstruction(recycled),
+    );
     return this.#instruction[set] as InstructionSide;
   }
 
@@ -81,7 +95,7 @@ export class TranslationCache {
     const offset = (low << (REGION_HASH.entryShift - 2)) & ((REGION_HASH.entries - 1) << REGION_HASH.entryShift);
     for (const { hash } of this.#instruction) {
       const entry = hash + offset;
-      if (this.#store.u64[(entry + REGION_HASH.address) >> 3] === address) {
+      if (this.#store.u64[(entry + REGION_HASH.address) >>> 3] === address) {
         this.#store.bytes.fill(0xff, entry, entry + (1 << REGION_HASH.entryShift));
       }
     }
@@ -94,16 +108,16 @@ export class TranslationCache {
     const entry = at + (index << DATA_TLB.entryShift);
     const page = low & ~PAGE_MASK;
     const addend = (host - low) | 0;
-    const read = (entry + DATA_TLB.readBase) >> 2;
-    if (i32[read] !== page || i32[read + 1] !== high || i32[(entry + DATA_TLB.addend) >> 2] !== addend) {
+    const read = (entry + DATA_TLB.readBase) >>> 2;
+    if (i32[read] !== page || i32[read + 1] !== high || i32[(entry + DATA_TLB.addend) >>> 2] !== addend) {
       this.#clearDataEntry(at, index);
-      i32[(entry + DATA_TLB.addend) >> 2] = addend;
+      i32[(entry + DATA_TLB.addend) >>> 2] = addend;
       i32[read] = page;
       i32[read + 1] = high;
     }
     if (write) {
-      i32[(entry + DATA_TLB.writeBase) >> 2] = page;
-      i32[(entry + DATA_TLB.writeBase + 4) >> 2] = high;
+      i32[(entry + DATA_TLB.writeBase) >>> 2] = page;
+      i32[(entry + DATA_TLB.writeBase + 4) >>> 2] = high;
     }
   }
 
@@ -111,7 +125,7 @@ export class TranslationCache {
   fillInstruction(at: number, high: number, low: number, host: number, delta: number): void {
     const { i32 } = this.#store;
     const index = (low >>> PAGE_SHIFT) & (INSTRUCTION_TLB.entries - 1);
-    const entry = (at + (index << INSTRUCTION_TLB.entryShift)) >> 2;
+    const entry = (at + (index << INSTRUCTION_TLB.entryShift)) >>> 2;
     i32[entry] = low & ~PAGE_MASK;
     i32[entry + 1] = high;
     i32[entry + INSTRUCTION_TLB.addend / 4] = (host - low) | 0;
@@ -123,7 +137,7 @@ export class TranslationCache {
   }
 
   #clearDataEntry(at: number, index: number): void {
-    const entry = (at + (index << DATA_TLB.entryShift)) >> 3;
+    const entry = (at + (index << DATA_TLB.entryShift)) >>> 3;
     this.#store.i64[entry] = nowhere(index);
     this.#store.i64[entry + 1] = nowhere(index);
   }
@@ -135,7 +149,7 @@ export class TranslationCache {
   }
 
   #clearInstructionEntry(at: number, index: number): void {
-    this.#store.i64[(at + (index << INSTRUCTION_TLB.entryShift)) >> 3] = nowhere(index);
+    this.#store.i64[(at + (index << INSTRUCTION_TLB.entryShift)) >>> 3] = nowhere(index);
   }
 
   #clearHash(hash: number): void {
@@ -148,7 +162,12 @@ function nowhere(index: number): bigint {
   return BigInt((index ^ 1) << PAGE_SHIFT);
 }
 
-function choose(keys: Map<string, number>, key: string, recycle: (set: number) => void): number {
+function choose(
+  keys: Map<string, number>,
+  key: string,
+  inUse: (set: number) => boolean,
+  recycle: (set: number) => void,
+): number {
   const known = keys.get(key);
   if (known !== undefined) {
     keys.delete(key);
@@ -157,8 +176,8 @@ function choose(keys: Map<string, number>, key: string, recycle: (set: number) =
   }
   let set = keys.size;
   if (set >= SETS) {
-    const [oldest] = keys;
-    if (oldest === undefined) throw new Error('a full set of TLBs has no oldest key');
+    const oldest = [...keys].find(([, known]) => !inUse(known));
+    if (oldest === undefined) throw new Error('no TLB is free for another key');
     keys.delete(oldest[0]);
     set = oldest[1];
   }

@@ -40,7 +40,6 @@ export interface HypervisorViewOptions {
 interface Shadow {
   readonly region: Region;
   readonly bytes: Uint8Array;
-  readonly words: Int32Array;
 }
 
 /**
@@ -64,10 +63,7 @@ export class HypervisorView {
     this.#pieces = options.secrets.flatMap((bytes, secret) => piecesOf(bytes).map((value) => ({ secret, value })));
     this.#shadows = memory.regions
       .filter((r) => !r.secure)
-      .map((region) => {
-        const bytes = new Uint8Array(region.size);
-        return { region, bytes, words: new Int32Array(bytes.buffer) };
-      });
+      .map((region) => ({ region, bytes: new Uint8Array(region.size) }));
   }
 
   /** To be called whenever the hypervisor gets control. */
@@ -84,18 +80,12 @@ export class HypervisorView {
   }
 
   /** Brings a page's shadow up to date. @returns whether it had changed */
-  #update({ region, bytes, words }: Shadow, at: number): boolean {
+  #update({ region, bytes }: Shadow, at: number): boolean {
     const { store } = this.#memory;
-    const now = (region.host + at) >> 2;
-    const before = at >> 2;
-    const { i32 } = store;
-    for (let i = 0; i < PAGE / 4; i++) {
-      if (i32[now + i] !== words[before + i]) {
-        bytes.set(store.bytes.subarray(region.host + at, region.host + at + PAGE), at);
-        return true;
-      }
-    }
-    return false;
+    const now = store.bytes.subarray(region.host + at, region.host + at + PAGE);
+    if (sameBytes(now, bytes.subarray(at, at + PAGE))) return false;
+    bytes.set(now, at);
+    return true;
   }
 
   #look({ region, bytes }: Shadow, at: number, observation: number, clock: number): void {
@@ -164,6 +154,12 @@ export function compareViews(
     }
   }
   return differences;
+}
+
+/** Node compares with memcmp; elsewhere it takes a loop. */
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (typeof Buffer !== 'undefined') return Buffer.compare(a, b) === 0;
+  return a.every((value, i) => value === b[i]);
 }
 
 /** Position of the first occurrence, or −1. The search runs on a byte other than 0, because most of memory is 0. */

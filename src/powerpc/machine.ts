@@ -19,10 +19,12 @@ import { powerIsa } from './isa/index.ts';
 import type { PowerMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
 import { Kvm } from './kvm/kvm.ts';
+import { type ReportedVmState, RunWatch } from './run-watch.ts';
 import { Ultravisor } from './ultravisor/ultravisor.ts';
 import { placeHost } from './vmm/host-image.ts';
 import type { ImageFile } from './vmm/kernel-image.ts';
 import { Opal } from './vmm/opal.ts';
+import { OptionError } from './vmm/option-error.ts';
 import { Spapr } from './vmm/spapr.ts';
 
 /** Real addresses that do not depend on the machine's size. Firmware is normal memory above all RAM that a machine can have. */
@@ -42,6 +44,12 @@ const KVM_BOOT = NO_OFFSET | BigInt(HYPERVISOR_STUBS + 0x1000);
 
 /** Normal memory of the hypervisor itself, beside what guests get: tables, and pages on their way in or out. */
 const HOST_MEMORY = 0x400000;
+
+/** The Ultravisor's stubs and its partition table. */
+const LEAST_SECURE_MEMORY = 4 * UV_PAGE_SIZE;
+
+/** All RAM together; the rest of the store's 4 GiB is for caches. */
+const MOST_MEMORY = 3840 * 2 ** 20;
 
 /** One guest of the native hypervisor. */
 export interface GuestOptions {
@@ -99,7 +107,12 @@ export interface PowerStatistics {
   readonly exits: Readonly<Record<string, number>>;
   readonly calls: Readonly<Record<string, number>>;
   readonly pages: Readonly<Record<string, number>>;
-  readonly vmStates: Readonly<Record<string, string>>;
+  /** By VM: the last state in which it could execute. */
+  readonly vmStates: Readonly<Record<string, ReportedVmState>>;
+  /** How often the hypervisor got control. */
+  readonly hypervisorEntries: number;
+  /** Accesses that the machine refused, by who tried. */
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 /** Purposes of the machine's random streams. */
@@ -126,6 +139,8 @@ export class PowerMachine {
   /** What the hypervisor could learn; null unless watched. */
   readonly view: HypervisorView | null;
   readonly #options: PowerMachineOptions;
+  readonly #watch: RunWatch;
+  #hypervisorEntries = 0;
   readonly #random: RandomSource;
   readonly #opal: Opal | null;
 
@@ -136,7 +151,9 @@ export class PowerMachine {
    */
   constructor(options: PowerMachineOptions) {
     this.#options = options;
-    const { software, crypto, trace } = options;
+    const { software, crypto } = options;
+    this.#watch = new RunWatch(options.trace);
+    const trace = this.#watch;
     this.#random = new RandomSource(crypto, options.seed, options.seedOverrides);
     const cpuCount = software.role === 'host' ? software.cpus : Math.max(1, ...software.guests.map(({ cpus }) => cpus));
     const regions = planRegions(options);
@@ -155,7 +172,7 @@ export class PowerMachine {
             memory: [{ base: 0 as RealAddress, size: sizeOf(regions, 'normal') }],
             cpus: cpuCount,
             ultravisor: options.protected,
-            secureMemory: options.protected ? options.secureMemory : 0,
+            secureMemory: options.protected ? Math.max(options.secureMemory, guestMemory(software)) : 0,
             random: this.#random.stream(RANDOM_STREAM.normalGuest),
             trace,
           })
@@ -182,14 +199,25 @@ export class PowerMachine {
 
   /** Counts since the start. */
   statistics(): PowerStatistics {
-    const kvm = this.kvm?.statistics;
+    const { kvm } = this;
     const pages: Record<string, number> = {};
-    const vmStates: Record<string, string> = {};
-    for (const svm of this.ultravisor?.report().svms ?? []) {
-      vmStates[`lpid ${svm.lpid}`] = svm.state;
-      for (const [state, n] of Object.entries(svm.pages)) pages[state] = (pages[state] ?? 0) + n;
+    const frames =
+      kvm === null
+        ? (this.ultravisor?.report().svms.map((svm) => svm.pages) ?? [])
+        : this.guests.map(({ vm }) => kvm.frames(vm));
+    for (const counts of frames) {
+      for (const [state, n] of Object.entries(counts)) pages[state] = (pages[state] ?? 0) + n;
     }
-    return { exits: kvm?.exits ?? {}, calls: { ...kvm?.hypercalls, ...kvm?.ultracalls }, pages, vmStates };
+    const names = this.guests.map(({ vm }) => [vm.lpid, vm.name] as const);
+    const states = kvm === null ? [...this.#watch.vmStates.keys()].map((vm) => [vm, `lpid ${vm}`] as const) : names;
+    return {
+      exits: kvm?.statistics.exits ?? {},
+      calls: { ...kvm?.statistics.hypercalls, ...kvm?.statistics.ultracalls },
+      pages,
+      vmStates: Object.fromEntries(states.map(([vm, name]) => [name, this.#watch.vmStates.get(vm) ?? 'normal'])),
+      hypervisorEntries: this.#hypervisorEntries,
+      refused: this.#watch.refused,
+    };
   }
 
   #firstEntry(): bigint | undefined {
@@ -212,11 +240,11 @@ export class PowerMachine {
 
   #viewOf(agent: 'hypervisor' | 'vmm' | 'ultravisor' | 'firmware'): HostView {
     const rights = { agent, secure: agent === 'ultravisor' };
-    return new HostView(this.memory, rights, this.#options.trace, () => this.clock.stamp);
+    return new HostView(this.memory, rights, this.#watch, () => this.clock.stamp);
   }
 
   #makeUltravisor(regions: readonly RegionSpec[]): Ultravisor {
-    const { software, crypto, trace } = this.#options;
+    const { software, crypto } = this.#options;
     const size = sizeOf(regions, 'secure') - UV_PAGE_SIZE;
     const nia = software.role === 'host' ? placeHost(software.image, software.memory).entry : KVM_BOOT;
     return new Ultravisor({
@@ -229,7 +257,9 @@ export class PowerMachine {
         hRandom: this.#random.stream(RANDOM_STREAM.secureGuest),
       },
       crypto,
-      trace,
+      trace: this.#watch,
+      // A native hypervisor emits the calls that it serves itself.
+      traceServed: software.role === 'host',
     });
   }
 
@@ -248,7 +278,7 @@ export class PowerMachine {
       engine: this.engine,
       clock: this.clock,
       index,
-      trace: this.#options.trace,
+      trace: this.#watch,
       secureMemory: this.#options.protected,
       random: () => new DataView(darn(8).buffer).getBigUint64(0),
       peers: {
@@ -273,7 +303,9 @@ export class PowerMachine {
   }
 
   #observe(cpu: PowerCpu, level: Level, cause: EntryCause, nia: bigint): void {
-    if (this.view === null || level.privilege !== 'hypervisor') return;
+    if (level.privilege !== 'hypervisor') return;
+    this.#hypervisorEntries++;
+    if (this.view === null) return;
     const clock = Number(cpu.now);
     this.view.observe({ clock, cpu: cpu.index, cause, nia, registers: cpu.architectedRegisters() });
   }
@@ -283,7 +315,7 @@ export class PowerMachine {
     if (kvm === null) return [];
     const view = this.#viewOf('vmm');
     return guests.map(
-      (guest) => new Spapr(kvm, view, { ...guest, svmEnabled: this.#options.protected, trace: this.#options.trace }),
+      (guest) => new Spapr(kvm, view, { ...guest, svmEnabled: this.#options.protected, trace: this.#watch }),
     );
   }
 
@@ -310,16 +342,31 @@ export class PowerMachine {
   }
 }
 
+/**
+ * KVM's secure PFNs are names, one for each secure frame number of a guest, and the Ultravisor takes a frame for one when it is first needed: so there
+ * may be more names than secure memory.
+ */
+function guestMemory(software: PowerMachineOptions['software']): number {
+  return software.role === 'host' ? 0 : software.guests.reduce((sum, { memory }) => sum + memory, 0);
+}
+
 function planRegions({ software, protected: isProtected, secureMemory }: PowerMachineOptions): RegionSpec[] {
-  const normal =
-    software.role === 'host'
-      ? software.memory
-      : HOST_MEMORY + software.guests.reduce((sum, { memory }) => sum + memory, 0);
+  const normal = software.role === 'host' ? software.memory : HOST_MEMORY + guestMemory(software);
   const regions: RegionSpec[] = [
     { name: 'normal', base: 0 as RealAddress, size: normal, secure: false },
     { name: 'firmware', base: FIRMWARE_BASE as RealAddress, size: FIRMWARE_SIZE, secure: false },
   ];
-  if (isProtected) regions.push({ name: 'secure', base: SECURE_BASE, size: secureMemory, secure: true });
+  if (isProtected) {
+    if (secureMemory < LEAST_SECURE_MEMORY) {
+      throw new OptionError('--secure-memory', `the Ultravisor itself needs ${LEAST_SECURE_MEMORY >> 10} KiB`);
+    }
+    regions.push({ name: 'secure', base: SECURE_BASE, size: secureMemory, secure: true });
+  }
+  const total = regions.reduce((sum, { size }) => sum + size, 0);
+  if (total > MOST_MEMORY) {
+    const reason = `${Math.ceil(total / 2 ** 20)} MiB in all are more than the ${MOST_MEMORY / 2 ** 20} MiB that fit one machine`;
+    throw new OptionError('--memory', reason);
+  }
   return regions;
 }
 

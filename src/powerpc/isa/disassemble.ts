@@ -36,14 +36,16 @@ const signed = (value: number, width: number): number => (value << (32 - width))
 /** How operands are written, by their names in braces. RA is apart: it depends on the instruction. */
 const OPERANDS: Readonly<Record<string, Writer>> = {
   ...each(['RT', 'RS', 'RB', 'RC'], (name) => (f) => `r${f(name)}`),
-  ...each(['FRT', 'FRS'], (name) => (f) => `f${f(name)}`),
+  ...each(['FRT', 'FRS', 'FRA', 'FRB', 'FRC'], (name) => (f) => `f${f(name)}`),
   ...each(['BF', 'BFA'], (name) => (f) => `cr${f(name)}`),
   ...each(['BT', 'BA', 'BB', 'BC'], (name) => (f) => crBitName(f(name))),
   ...each(
     ['UI', 'SH', 'MB', 'ME', 'FXM', 'TO', 'L', 'LA', 'LEV', 'TH', 'CT', 'IH', 'EH'],
     (name) => (f) => `${f(name)}`,
   ),
-  ...each(['RIC', 'PRS', 'R'], (name) => (f) => `${f(name)}`),
+  ...each(['RIC', 'PRS', 'R', 'FLM', 'U', 'W', 'LF', 'RM', 'DRM'], (name) => (f) => `${f(name)}`),
+  'BF#': (f) => `${f('BF')}`,
+  'BT#': (f) => `${f('BT')}`,
   /** CR field 0 is left out. */
   'BF?': (f) => (f('BF') === 0 ? '' : `cr${f('BF')},`),
   SI: (f) => `${signed(f('SI'), 16)}`,

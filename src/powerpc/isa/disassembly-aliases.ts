@@ -7,6 +7,16 @@ const FIELDS = {
   RC: [6, 5],
   FRT: [21, 5],
   FRS: [21, 5],
+  FRA: [16, 5],
+  FRB: [11, 5],
+  FRC: [6, 5],
+  FLM: [17, 8],
+  U: [12, 4],
+  DRM: [11, 3],
+  RM: [11, 2],
+  /** W and L of mtfsf and mtfsfi. */
+  W: [16, 1],
+  LF: [25, 1],
   BF: [23, 3],
   BFA: [18, 3],
   BT: [21, 5],
@@ -139,7 +149,6 @@ const FIXED_POINT: readonly Row[] = [
   ['ori', (f) => isImmediateNop(f, 0), 'nop', ''],
   ['ori', (f) => isImmediateNop(f, 31), 'exser', ''],
   ['xori', (f) => isImmediateNop(f, 0), 'xnop', ''],
-
   ...['lt', 'gt', 'eq'].map(
     (name, bit): Row => ['isel', (f) => f('BC') === bit && f('Rc') === 0, `isel${name}`, '{RT},{RA},{RB}'],
   ),
@@ -225,6 +234,17 @@ const SYSTEM: readonly Row[] = [
   ['slbia', isZero('IH'), 'slbia', ''],
   ['wait', isZero('WC'), 'wait', ''],
   ...['lbarx', 'lharx', 'lwarx', 'ldarx'].map((name): Row => [name, (f) => f('EH') === 1, name, '{RT},{RA},{RB},{EH}']),
+];
+
+/** Fields of the FPSCR are shown by number. */
+const STATUS: readonly Row[] = [
+  ['mtfsf', (f) => (f('LF') | f('W')) === 0, 'mtfsf', '{FLM},{FRB}'],
+  ['mtfsf', isZero('W'), 'mtfsf', '{FLM},{FRB},{LF}'],
+  ['mtfsf', always, 'mtfsf', '{FLM},{FRB},{LF},{W}'],
+  ['mtfsfi', isZero('W'), 'mtfsfi', '{BF#},{U}'],
+  ['mtfsfi', always, 'mtfsfi', '{BF#},{U},{W}'],
+  ['mtfsb0', always, 'mtfsb0', '{BT#}'],
+  ['mtfsb1', always, 'mtfsb1', '{BT#}'],
 ];
 
 /** SPRs with a mnemonic of their own, by number. */
@@ -317,9 +337,14 @@ export const SPR_SERIES: readonly (readonly [name: string, first: number, count:
 ];
 
 /** In the order in which they are tried. */
-export const ALIASES: readonly Alias[] = [...TRAPS, ...FIXED_POINT, ...ROTATES, ...CONDITION_REGISTER, ...SYSTEM].map(
-  ([of, when, as, operands]) => ({ of, when, as, operands }),
-);
+export const ALIASES: readonly Alias[] = [
+  ...TRAPS,
+  ...FIXED_POINT,
+  ...ROTATES,
+  ...CONDITION_REGISTER,
+  ...SYSTEM,
+  ...STATUS,
+].map(([of, when, as, operands]) => ({ of, when, as, operands }));
 
 const oneHot = (mask: number): boolean => mask !== 0 && (mask & (mask - 1)) === 0;
 const loadUpdates = ['lbzu', 'lhzu', 'lhau', 'lwzu', 'ldu', 'lbzux', 'lhzux', 'lhaux', 'lwzux', 'lwaux', 'ldux'];

@@ -35,7 +35,10 @@ export const HELPER = {
   /** Support processor attention. */
   attn: 18,
   rfscv: 19,
-  /** a: instruction word: floating point arithmetic that flags or rounding make too long for generated code. */
+  /**
+   * a: instruction word: floating point arithmetic. `executeFloat` in `float-execute.ts` does it; where it returns true and MSR[FE0,FE1] are not 0
+   * a program interrupt follows, else execution goes on behind the instruction.
+   */
   float: 20,
   /** a: instruction word: divde, divdeu. `divideExtended` in `helper-arithmetic.ts` does all of it. */
   divideExtended: 21,

@@ -6,6 +6,7 @@ import { FIXED_ARITHMETIC } from './fixed-arithmetic.ts';
 import { FIXED_COMPARE } from './fixed-compare.ts';
 import { FIXED_LOGICAL } from './fixed-logical.ts';
 import { FIXED_ROTATE } from './fixed-rotate.ts';
+import { FLOAT } from './float.ts';
 import { LOAD_STORE } from './load-store.ts';
 import type { PowerMode } from './mode.ts';
 import { SYSTEM } from './system.ts';
@@ -22,6 +23,7 @@ export const powerIsa: InstructionSet<PowerMode> = new InstructionSet(
     ...CONDITION_REGISTER,
     ...LOAD_STORE,
     ...ATOMICS,
+    ...FLOAT,
     ...SYSTEM,
     ...VECTOR,
   ],

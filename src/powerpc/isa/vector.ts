@@ -5,8 +5,9 @@ import { TRAP } from './helpers.ts';
  * Vector facilities are not there: their instructions raise "facility unavailable", whatever the MSR says. So they are told apart only as far as
  * that needs: opcodes 4 and 60 belong to them but for the few instructions that are defined elsewhere.
  */
-function unavailable(name: string, encoding: string, cause: number): PowerInstruction {
-  return define({ name, encoding, operands: '', meaning: (s) => s.trap(cause) });
+function unavailable(facility: 'vmx' | 'vsx', name: string, encoding: string): PowerInstruction {
+  const cause = facility === 'vmx' ? TRAP.vectorUnavailable : TRAP.vsxUnavailable;
+  return define({ name: `${facility}-${name}`, encoding, operands: '', meaning: (s) => s.trap(cause) });
 }
 
 type Row = readonly [name: string, extendedOpcode: number];
@@ -93,18 +94,18 @@ const QUAD: readonly Row[] = [
 const bits = (value: number): string => value.toString(2).padStart(10, '0');
 
 export const VECTOR: readonly PowerInstruction[] = [
-  unavailable('vmx', '000100 .26', TRAP.vectorUnavailable),
-  unavailable('vsx', '111100 .26', TRAP.vsxUnavailable),
-  ...VMX.map(([name, xo]) => unavailable(name, `011111 .15 ${bits(xo)} 0`, TRAP.vectorUnavailable)),
-  ...VSX.map(([name, xo]) => unavailable(name, `011111 .15 ${bits(xo)} .1`, TRAP.vsxUnavailable)),
-  ...VSX_MOVES.map(([name, xo]) => unavailable(name, `011111 .10 00000 ${bits(xo)} .1`, TRAP.vsxUnavailable)),
-  unavailable('lxsd', '111001 .24 10', TRAP.vsxUnavailable),
-  unavailable('lxssp', '111001 .24 11', TRAP.vsxUnavailable),
-  unavailable('lxv', '111101 .23 001', TRAP.vsxUnavailable),
-  unavailable('stxv', '111101 .23 101', TRAP.vsxUnavailable),
-  unavailable('stxsd', '111101 .24 10', TRAP.vsxUnavailable),
-  unavailable('stxssp', '111101 .24 11', TRAP.vsxUnavailable),
-  ...QUAD.map(([name, xo]) => unavailable(name, `111111 .15 ${bits(xo)} .1`, TRAP.vsxUnavailable)),
-  unavailable('xsrqpi', '111111 .17 00000101 .1', TRAP.vsxUnavailable),
-  unavailable('xsrqpxp', '111111 .17 00100101 .1', TRAP.vsxUnavailable),
+  unavailable('vmx', 'any', '000100 .26'),
+  unavailable('vsx', 'any', '111100 .26'),
+  ...VMX.map(([name, xo]) => unavailable('vmx', name, `011111 .15 ${bits(xo)} 0`)),
+  ...VSX.map(([name, xo]) => unavailable('vsx', name, `011111 .15 ${bits(xo)} .1`)),
+  ...VSX_MOVES.map(([name, xo]) => unavailable('vsx', name, `011111 .10 00000 ${bits(xo)} .1`)),
+  unavailable('vsx', 'lxsd', '111001 .24 10'),
+  unavailable('vsx', 'lxssp', '111001 .24 11'),
+  unavailable('vsx', 'lxv', '111101 .23 001'),
+  unavailable('vsx', 'stxv', '111101 .23 101'),
+  unavailable('vsx', 'stxsd', '111101 .24 10'),
+  unavailable('vsx', 'stxssp', '111101 .24 11'),
+  ...QUAD.map(([name, xo]) => unavailable('vsx', name, `111111 .15 ${bits(xo)} .1`)),
+  unavailable('vsx', 'xsrqpi', '111111 .17 00000101 .1'),
+  unavailable('vsx', 'xsrqpxp', '111111 .17 00100101 .1'),
 ];

@@ -31,6 +31,8 @@ export function runInitDone({ kvm }: Ctx, job: InitDoneJob): Step {
     secureFrame(kvm, frame, 'init-done', uvmem);
   }
   vm.secureGuest |= KVMPPC_SECURE_INIT_DONE;
+  // A vCPU that was in normal state has nothing to go back to; the secure guest may start it.
+  for (const vcpu of vm.vcpus) if (vcpu.id !== vm.transition) vcpu.state = 'stopped';
   vm.transition = null;
   return { do: 'give', value: H_CODE.H_SUCCESS };
 }

@@ -46,7 +46,7 @@ export const hRegisterVpa: HcallHandler = (request) => {
 
 /** Counts a dispatch or a preemption in the vCPU's VPA: the count is even while the vCPU runs. */
 export function countYield(memory: GuestMemory, vm: Vm, vcpu: Vcpu): void {
-  if (vcpu.vpa === null) return;
+  if (vcpu.vpa === null || vm.end !== null) return;
   const at = vcpu.vpa.gpa + YIELD_COUNT_OFFSET;
   try {
     memory.writeU32(vm, at, (memory.readU32(vm, at) + 1) >>> 0);

@@ -9,7 +9,10 @@ export interface MemoryRange {
   readonly size: number;
 }
 
-/** The hypervisor's own page allocator: 64 KiB pages of normal memory, lowest address first, a freed page before a new one. */
+/**
+ * The hypervisor's own page allocator: 64 KiB pages of normal memory, lowest address first, a freed page before a new one. The page at real
+ * address 0 is never given out: interrupt vectors lie there, and UV_PAGE_IN takes a null address for a mistake.
+ */
 export class HostPages {
   readonly #view: HostView;
   readonly #ranges: readonly MemoryRange[];
@@ -60,5 +63,5 @@ export class HostPages {
 }
 
 function firstPage(range: MemoryRange | undefined): number {
-  return range === undefined ? 0 : Math.ceil(range.base / UV_PAGE_SIZE) * UV_PAGE_SIZE;
+  return range === undefined ? 0 : Math.max(1, Math.ceil(range.base / UV_PAGE_SIZE)) * UV_PAGE_SIZE;
 }

@@ -39,6 +39,8 @@ export function handlePageFault(ctx: Ctx, vm: Vm, context: GuestContext, info: E
     const shared = gfnState(frame.slot.pfns[frame.index]) === 'shared';
     return shared ? { kind: 'shared-fault', lpid: vm.lpid, gfn: gfnOf(gpa), waiting: false } : null;
   }
+  // The VM is on its way to be secure, and this vCPU executed in normal state until now: it gets nothing, and does not go on.
+  if (vm.secureGuest !== 0) return null;
   try {
     const page = kvm.memory.page(vm, gpa);
     if (mapPage(vm.tree, kvm.view, kvm.pages, gpa, page)) return null;

@@ -51,6 +51,8 @@ function dispatch(ctx: Ctx, job: ExitJob): Job | null {
   const vm = kvm.vms.get(info.lpid);
   const vcpu = callerOf(ctx, job);
   if (info.vector === undefined || vm === undefined || vcpu === undefined) return null;
+  // Another CPU ended the VM meanwhile.
+  if (vm.end !== null) return null;
   const reason = exitReason(info.vector);
   count(kvm.statistics.exits, reason);
   kvm.trace?.emit({ type: 'exit', at: port.clock, cpu: port.cpu, reason });

@@ -5,9 +5,6 @@ import { type Ctx, type KvmState, loadedVcpu, vmOf } from './state.ts';
 import type { Vcpu, Vm } from './vm.ts';
 import { vmState } from './vm-state.ts';
 
-/** The farthest that a decrementer can be set with 32 bits, which every CPU takes. */
-const FAR_AHEAD = 0x7fffffffn;
-
 /**
  * The vCPU to run next on this CPU: the loaded one if it can go on and does not yield, else the next in turn. It is put on the CPU with a
  * new time slice.
@@ -30,12 +27,12 @@ export function nextVcpu(ctx: Ctx, yields: boolean): Vcpu | undefined {
   return next;
 }
 
-/** Leaves no vCPU on the CPU, and has it wake up when the first that sleeps is due. */
+/** Leaves no vCPU on the CPU, and has it wake up when the first that sleeps is due, or to see whether another CPU woke or started one. */
 export function prepareIdle(ctx: Ctx): void {
   const { kvm, port, cpu } = ctx;
   unload(ctx);
   const now = port.spr(SPR.TB);
-  let wait = FAR_AHEAD;
+  let wait = kvm.timeSlice;
   for (const vcpu of vcpusOf(kvm, cpu.index)) {
     if (vcpu.state !== 'ceded' || kvm.vms.get(vcpu.lpid)?.end !== null) continue;
     const left = vcpu.decrementerExpires - now;

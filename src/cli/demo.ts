@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import { defaultProvider } from '../crypto/default.ts';
+import { EXIT_STATUS } from './exit-status.ts';
+import { differences, type Experiment, type ExperimentOptions, runExperiment } from './secret-experiment.ts';
+import { parseChoice, readImage } from './values.ts';
+
+const GUESTS = new URL('../../guests/powerpc/', import.meta.url);
+
+/** Adds `cloister demo`. */
+export function addDemo(program: Command, finish: (status: number) => void): void {
+  program
+    .command('demo')
+    .description('the tour: a guest with a secret, as a normal and as a protected VM, and what the hypervisor saw')
+    .option('--arch <name>', 'architecture: powerpc', 'powerpc')
+    .option('--seed <n>', 'seed of all randomness', '1')
+    .action((options: { arch: string; seed: string }) => {
+      parseChoice('--arch', options.arch, ['powerpc']);
+      finish(demo(options.seed));
+    });
+}
+
+function say(line = ''): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function demo(seed: string): number {
+  const crypto = defaultProvider();
+  const guest = image('secret.elf');
+  const hypervisor = image('hypervisor.elf');
+  const run = (what: string, options: Partial<ExperimentOptions>): Experiment => {
+    say(what);
+    const result = runExperiment({ crypto, guest, hypervisor: null, protected: false, seed, ...options });
+    for (const line of result.console.trimEnd().split('\n')) say(`    | ${line}`);
+    say(`    ${result.outcome.detail}, ${result.instructions} instructions, VM state at the end: ${result.vmState}`);
+    say(`    hypervisor: in control ${result.observations.length} times; ${seen(result)}`);
+    say();
+    return result;
+  };
+
+  say(
+    'IBM Power, Protected Execution Facility. One ppc64le guest asks for secure mode, then makes a secret from H_RANDOM.',
+  );
+  say(
+    'Each time the hypervisor gets control we search all memory it can reach and all registers it can read for the secret.',
+  );
+  say();
+  const normal = run('1. A POWER9 without the facility: the guest stays a normal VM.', {});
+  const secure = run('2. The same guest, the same hypervisor, with an Ultravisor: the guest becomes a secure VM.', {
+    protected: true,
+  });
+  const other = run('3. The secure run again; only the seed of the secret is another.', {
+    protected: true,
+    secretSeed: `${seed}, another secret`,
+  });
+  const differ = differences(secure, other);
+  say(
+    differ.length === 0
+      ? `    In both runs the hypervisor saw exactly the same, ${secure.observations.length} times: registers, memory and time.`
+      : `    The hypervisor saw ${differ.length} differences, the first at entry ${differ[0]?.observation}: ${differ[0]?.what}.`,
+  );
+  say(`    Left out: ${secure.ciphertext.size} page that the Ultravisor encrypted when the hypervisor paged it out.`);
+  say();
+  const machineCode = run('4. A hypervisor in machine code (guests/powerpc/hypervisor) in place of ours.', {
+    protected: true,
+    hypervisor,
+  });
+
+  const good =
+    normal.sightings.length > 0 &&
+    [secure, other, machineCode].every(
+      (r) => r.sightings.length === 0 && r.vmState === 'secure' && r.outcome.kind === 'poweroff',
+    ) &&
+    differ.length === 0;
+  say(good ? 'The secret was safe where it should be, and only there.' : 'THE DEMO FAILED: see above.');
+  return good ? EXIT_STATUS.ok : EXIT_STATUS.crashed;
+}
+
+function seen({ sightings }: Experiment): string {
+  const [first] = sightings;
+  if (first === undefined) return 'the secret was nowhere to be seen';
+  const places = new Set(sightings.map(({ where }) => where));
+  return `found the secret in ${places.size} places, first in ${first.where} at instruction ${first.clock}`;
+}
+
+function image(name: string): ReturnType<typeof readImage> {
+  return readImage(new URL(name, GUESTS).pathname);
+}

@@ -1,0 +1,228 @@
+/**
+ * Cloister as a library: make a machine, add VMs, run by budget, read reports and events, feed the console.
+ *
+ * ```ts
+ * const machine = createMachine({ arch: 'powerpc', protected: true });
+ * const vm = machine.addVm({ name: 'guest', image: { file: 'secret.elf', bytes } });
+ * const outcome = machine.run();
+ * new TextDecoder().decode(vm.console.written());
+ * ```
+ *
+ * @module
+ */
+import { defaultProvider } from './crypto/default.ts';
+import type { CryptoProvider } from './crypto/provider.ts';
+import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
+import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
+import { PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
+import type { ImageFile } from './powerpc/vmm/kernel-image.ts';
+import type { TraceSink } from './trace/events.ts';
+
+export type { CryptoProvider } from './crypto/provider.ts';
+export { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
+export { ImageError } from './image/error.ts';
+export { compareViews, type HypervisorView, type Observation, type Sighting } from './machine/hypervisor-view.ts';
+export { OptionError } from './powerpc/vmm/option-error.ts';
+export { chromeTrace } from './trace/chrome.ts';
+export type { TraceEvent, TraceSink } from './trace/events.ts';
+export { JsonLinesTrace } from './trace/json-lines.ts';
+export { MemoryTrace } from './trace/memory.ts';
+export type { ImageFile };
+
+/** Architectures that there are. */
+export type Arch = 'powerpc';
+
+/** A machine to be made. */
+export interface MachineOptions {
+  readonly arch: Arch;
+  /** Offer the protection facility. A guest that never asks stays normal. Default false. */
+  readonly protected?: boolean;
+  /** Bytes of secure memory, a multiple of 64 KiB. Default 32 MiB. */
+  readonly secureMemory?: number;
+  /** Run the first VM's image at hypervisor privilege, in place of our hypervisor. Default `guest`. */
+  readonly role?: 'guest' | 'host';
+  /** Interpret everything. Default false. */
+  readonly interpret?: boolean;
+  /** Seed of all randomness, keys too. Default `1`. */
+  readonly seed?: string;
+  /** Seeds of single random streams, by purpose (`RANDOM_STREAM`). */
+  readonly seedOverrides?: ReadonlyMap<string, string>;
+  readonly crypto?: CryptoProvider;
+  readonly trace?: TraceSink;
+  /** Watch what the hypervisor can learn. */
+  readonly watch?: HypervisorViewOptions;
+}
+
+/** A virtual machine to be added; or, with `role: 'host'`, the hypervisor. */
+export interface VmOptions {
+  readonly name: string;
+  readonly image: ImageFile;
+  readonly initrd?: ImageFile;
+  readonly cmdline?: string;
+  /** Bytes, a multiple of 64 KiB. Default 64 MiB. */
+  readonly memory?: number;
+  readonly cpus?: number;
+  /** How a pseries guest is started: `of` as QEMU does, `fdt` with a flat tree in R3. Default `of`. */
+  readonly entry?: 'of' | 'fdt';
+  /** Default: a `ConsoleBuffer`. */
+  readonly console?: ConsoleBackend;
+}
+
+/** A VM that was added. */
+export interface AddedVm {
+  readonly name: string;
+  /** Where its output goes; what is fed to it is its input. */
+  readonly console: ConsoleBuffer;
+}
+
+/** How a run ended. */
+export type Outcome = PowerOutcome;
+
+/** What a run did. Fields are added in later versions, never renamed. */
+export interface Report {
+  readonly arch: Arch;
+  readonly protected: boolean;
+  readonly outcome: Outcome['kind'];
+  readonly detail: string;
+  /** Last state in which the VM could execute, by VM; the state itself where there is one VM. */
+  readonly vmState: string | Readonly<Record<string, string>>;
+  readonly instructions: number;
+  readonly seconds: number;
+  readonly exits: Readonly<Record<string, number>>;
+  readonly calls: Readonly<Record<string, number>>;
+  readonly pages: Readonly<Record<string, number>>;
+  readonly hypervisorSaw: {
+    /** How often it got control. */
+    readonly entries: number;
+    /** Its accesses that the machine refused, by who tried. */
+    readonly refused: Readonly<Record<string, number>>;
+    /** Secrets that it could see; only where the run was watched. */
+    readonly sightings?: number;
+  };
+  readonly translation: { readonly regions: number; readonly instructions: number; readonly bytes: number };
+}
+
+/** A machine: add VMs, then run. */
+export interface Machine {
+  /** @throws Error once the machine runs */
+  addVm(options: VmOptions): AddedVm;
+  /**
+   * Runs until all VMs have ended or the clock reaches `limit` instructions; after a limit it can be run on.
+   * @throws ImageError, OptionError, RangeError for what cannot be had, before anything runs
+   */
+  run(limit?: number): Outcome;
+  report(): Report;
+  /** What the hypervisor could learn; null unless `watch` was given, or before the first run. */
+  readonly view: HypervisorView | null;
+  /** Instructions executed so far. */
+  readonly clock: number;
+}
+
+const DEFAULT_MEMORY = 64 << 20;
+const DEFAULT_SECURE_MEMORY = 32 << 20;
+
+/** Makes a machine without VMs. */
+export function createMachine(options: MachineOptions): Machine {
+  return new PowerBackedMachine(options);
+}
+
+class PowerBackedMachine implements Machine {
+  readonly #options: MachineOptions;
+  readonly #vms: { readonly options: VmOptions; readonly console: ConsoleBackend }[] = [];
+  #machine: PowerMachine | null = null;
+  #outcome: Outcome | null = null;
+  #milliseconds = 0;
+
+  constructor(options: MachineOptions) {
+    this.#options = options;
+  }
+
+  addVm(options: VmOptions): AddedVm {
+    if (this.#machine !== null) throw new Error('a VM can be added only before the machine runs');
+    const buffer = new ConsoleBuffer();
+    this.#vms.push({ options, console: options.console ?? buffer });
+    return { name: options.name, console: buffer };
+  }
+
+  run(limit?: number): Outcome {
+    const machine = this.#machine ?? this.#make();
+    this.#machine = machine;
+    const start = performance.now();
+    this.#outcome = machine.run(limit);
+    this.#milliseconds += performance.now() - start;
+    return this.#outcome;
+  }
+
+  report(): Report {
+    const machine = this.#machine;
+    if (machine === null || this.#outcome === null) throw new Error('there is no report before the first run');
+    const statistics = machine.statistics();
+    const states = Object.values(statistics.vmStates);
+    const { regions, instructions, bytes } = machine.engine.statistics;
+    return {
+      arch: this.#options.arch,
+      protected: this.#options.protected ?? false,
+      outcome: this.#outcome.kind,
+      detail: this.#outcome.detail,
+      vmState: states.length <= 1 ? (states[0] ?? 'normal') : statistics.vmStates,
+      instructions: machine.clock.now,
+      seconds: this.#milliseconds / 1000,
+      exits: statistics.exits,
+      calls: statistics.calls,
+      pages: statistics.pages,
+      hypervisorSaw: {
+        entries: statistics.hypervisorEntries,
+        refused: statistics.refused,
+        ...(machine.view === null ? {} : { sightings: machine.view.sightings.length }),
+      },
+      translation: { regions, instructions, bytes },
+    };
+  }
+
+  get view(): HypervisorView | null {
+    return this.#machine?.view ?? null;
+  }
+
+  get clock(): number {
+    return this.#machine?.clock.now ?? 0;
+  }
+
+  #make(): PowerMachine {
+    const { options, console: first } = this.#vms[0] ?? noVm();
+    const { role = 'guest', watch } = this.#options;
+    const host = {
+      role: 'host',
+      image: options.image,
+      initrd: options.initrd ?? null,
+      cmdline: options.cmdline ?? '',
+      memory: options.memory ?? DEFAULT_MEMORY,
+      cpus: options.cpus ?? 1,
+      console: first,
+    } as const;
+    const guests = this.#vms.map((vm) => ({
+      name: vm.options.name,
+      image: vm.options.image,
+      initrd: vm.options.initrd ?? null,
+      cmdline: vm.options.cmdline ?? '',
+      memory: vm.options.memory ?? DEFAULT_MEMORY,
+      cpus: vm.options.cpus ?? 1,
+      entry: vm.options.entry ?? ('of' as const),
+      console: vm.console,
+    }));
+    return new PowerMachine({
+      protected: this.#options.protected ?? false,
+      secureMemory: this.#options.secureMemory ?? DEFAULT_SECURE_MEMORY,
+      software: role === 'host' ? host : { role: 'guest', guests },
+      interpret: this.#options.interpret ?? false,
+      seed: this.#options.seed ?? '1',
+      ...(this.#options.seedOverrides && { seedOverrides: this.#options.seedOverrides }),
+      crypto: this.#options.crypto ?? defaultProvider(),
+      trace: this.#options.trace ?? null,
+      ...(watch && { watch }),
+    });
+  }
+}
+
+function noVm(): never {
+  throw new Error('a machine needs a VM');
+}
