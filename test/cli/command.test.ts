@@ -1,0 +1,140 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const scratch = mkdtempSync(join(tmpdir(), 'cloister-cli-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+interface Result {
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the built command, as a user does. */
+function cloister(...args: string[]): Result {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['bin/cloister.js', ...args], { encoding: 'utf8' });
+  return { status, out: stdout, err: stderr };
+}
+
+const HELLO = 'guests/powerpc/hello.elf';
+const SECRET = 'guests/powerpc/secret.elf';
+
+describe('cloister run', () => {
+  it('gives the console to stdout byte for byte, nothing else, and status 0', () => {
+    expect(cloister('run', HELLO)).toEqual({ status: 0, out: 'hello from ppc64le\n', err: '' });
+  });
+
+  it('starts several VMs with their lines prefixed', () => {
+    const { status, out } = cloister('run', HELLO, HELLO);
+    expect(status).toBe(0);
+    expect(out.split('\n').sort()).toEqual(['', 'hello.0: hello from ppc64le', 'hello.1: hello from ppc64le']);
+  });
+
+  it('writes the report of the contract', () => {
+    const file = join(scratch, 'report.json');
+    expect(cloister('run', '--protected', '--entry', 'fdt', '--memory', '16M', '--report', file, SECRET).status).toBe(
+      0,
+    );
+    const report = JSON.parse(readFileSync(file, 'utf8'));
+    expect(report).toMatchObject({ arch: 'powerpc', protected: true, outcome: 'poweroff', vmState: 'secure' });
+    expect(report.calls.H_SVM_INIT_DONE).toBe(1);
+    for (const field of ['instructions', 'seconds', 'exits', 'pages', 'hypervisorSaw'])
+      expect(report).toHaveProperty(field);
+  });
+
+  it('gives equal reports for equal runs, wall time aside', () => {
+    const reports = ['a.json', 'b.json'].map((name) => {
+      const file = join(scratch, name);
+      cloister('run', '--report', file, SECRET);
+      return { ...JSON.parse(readFileSync(file, 'utf8')), seconds: 0 };
+    });
+    expect(reports[0]).toEqual(reports[1]);
+  });
+
+  it('writes a trace of JSON lines', () => {
+    const file = join(scratch, 'trace.jsonl');
+    expect(cloister('run', '--trace', file, HELLO).status).toBe(0);
+    const events = readFileSync(file, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(events.some((e) => e.type === 'call' && e.name === 'H_PUT_TERM_CHAR')).toBe(true);
+  });
+
+  it('stops at exactly the instruction limit with status 3', () => {
+    const file = join(scratch, 'limit.json');
+    const { status, err } = cloister('run', '--max-instructions', '12345', '--report', file, SECRET);
+    expect(status).toBe(3);
+    expect(err).toBe('cloister: limit: 12345 instructions\n');
+    expect(JSON.parse(readFileSync(file, 'utf8')).instructions).toBe(12345);
+  });
+
+  it('runs a hypervisor in machine code', () => {
+    const args = [
+      '--protected',
+      '--role',
+      'host',
+      '--memory',
+      '24M',
+      '--initrd',
+      SECRET,
+      'guests/powerpc/hypervisor.elf',
+    ];
+    const { status, out } = cloister('run', ...args);
+    expect(status).toBe(0);
+    expect(out).toContain('ran as a secure VM\n');
+  });
+});
+
+describe('bad input gets one line that names place and reason, and status 2', () => {
+  const text = join(scratch, 'text');
+  writeFileSync(text, 'no image\n');
+  const cut = join(scratch, 'cut.elf');
+  writeFileSync(cut, readFileSync(HELLO).subarray(0, 100));
+  const other = join(scratch, 'x86.elf');
+  const x86 = readFileSync(HELLO);
+  x86[18] = 62;
+  writeFileSync(other, x86);
+
+  it.each([
+    [['run', 'nothing.elf'], 'nothing.elf: no such file'],
+    [['run', scratch], `${scratch}: it is a directory`],
+    [['run', text], `${text}: ELF header: no ELF magic`],
+    [['run', '--memory', '3', HELLO], '--memory: 3 is not a multiple of 64K'],
+    [['run', '--memory', 'lots', HELLO], '--memory: "lots" is no size (a number, optionally with K, M or G)'],
+    [['run', '--memory', '64G', HELLO], '--memory: 65541 MiB in all are more than the 3840 MiB that fit one machine'],
+    [
+      ['run', '--memory', '1M', HELLO],
+      `${HELLO}: program header 0: it reaches 0x400100, guest memory ends at 0x100000`,
+    ],
+    [['run', '--cpus', '0', HELLO], '--cpus: "0" is no number from 1 to 256'],
+    [['run', '--arch', 'vax', HELLO], '--arch: "vax" is none of powerpc'],
+    [['run', '--max-instructions', '-1', HELLO], '--max-instructions: "-1" is no number from 1 to 9007199254740991'],
+    [['run', '--role', 'host', HELLO, HELLO], '--role host: there can be one hypervisor only'],
+    [['run', '--protected', '--secure-memory', '64K', HELLO], '--secure-memory: the Ultravisor itself needs 256 KiB'],
+    [['run'], "missing required argument 'image'"],
+    [['dance'], "unknown command 'dance'"],
+    [['run', '--frobnicate', HELLO], "unknown option '--frobnicate'"],
+  ])('cloister %j', (args, message) => {
+    expect(cloister(...args)).toEqual({ status: 2, out: '', err: `cloister: ${message}\n` });
+  });
+
+  it.each([cut, other])('%s', (file) => {
+    const { status, out, err } = cloister('run', file);
+    expect([status, out]).toEqual([2, '']);
+    expect(err).toMatch(new RegExp(`^cloister: ${file}: .+\\n$`));
+  });
+});
+
+describe('cloister demo', () => {
+  it('shows where the secret is found and where not', () => {
+    const { status, out } = cloister('demo');
+    expect(status).toBe(0);
+    expect(out.match(/found the secret in \d+ places/g)).toHaveLength(1);
+    expect(out.match(/the secret was nowhere to be seen/g)).toHaveLength(3);
+    expect(out).toMatch(/saw exactly the same, \d+ times/);
+  });
+});
