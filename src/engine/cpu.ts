@@ -72,7 +72,7 @@ export class CpuContext<M extends Mode = Mode> {
     i32[first + space] = this.tlb.data(key, others);
   }
 
-  /** The same for instruction fetch. */
+  /** The same for instruction fetch. This key must name the mode, too: decoded and translated code depends on it. */
   selectFetchSpace(key: string): void {
     const { tlb, hash } = this.tlb.instruction(key);
     this.store.i32[(this.base + CONTEXT.instructionTlb) >>> 2] = tlb;

@@ -182,7 +182,8 @@ function leavesRegion(block: Block): boolean {
   const { end } = block;
   if (end.kind === 'stop' || end.kind === 'trap') return true;
   if (end.kind === 'fall') return block.successors.length === 0;
-  return end.call || end.known === null || block.successors.length < (end.condition === null ? 1 : 2);
+  if (end.call) return block.inlined.length === 0 || end.known === null;
+  return end.known === null || block.successors.length < (end.condition === null ? 1 : 2);
 }
 
 function propagateLive(region: Region, flows: readonly BlockFlow[]): void {

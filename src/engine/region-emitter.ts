@@ -17,7 +17,7 @@ import type { BlockFlow, Flow } from './flow.ts';
 import { LEAF, type Statement } from './ir.ts';
 import { CONTEXT, EXIT, REGION_HASH, REGION_LEFT } from './layout.ts';
 import { PendingFlags } from './pending-flags.ts';
-import type { Block, Region, Terminator } from './region.ts';
+import type { Block, JumpTerminator, Region, Terminator } from './region.ts';
 import type { Slot, StateLayout } from './state.ts';
 
 /** Imports of a region module, all from module `engine`. */
@@ -304,7 +304,7 @@ class RegionEmitter {
     const taken = (): void => {
       if (end.call) this.#emitCall(block, end, target);
       else if (end.known !== null) this.#goTo(block, end.known);
-      else if (end.how === 'return') this.#leave(block, target);
+      else if (end.how === 'return') this.#emitReturn(block, target);
       else this.#jumpIndirect(block, end, target);
     };
     if (end.condition === null) return taken();
@@ -313,15 +313,19 @@ class RegionEmitter {
 
   /** Control goes from `block` to the address, which may be a block of this region. */
   #goTo(block: Block, address: bigint): void {
+    const to = block.successors.find((s) => s.start === address && s.copy === block.copy);
+    if (to === undefined) this.#tailCall(block, i64.const(address));
+    else this.#goToBlock(block, to);
+  }
+
+  #goToBlock(block: Block, to: Block): void {
     const b = this.#b;
-    const to = block.successors.find((s) => s.start === address);
-    if (to === undefined) return this.#tailCall(block, i64.const(address));
     const flow = this.#flowOf(to);
     const live = (slot: number): boolean => flow.liveIn.has(this.#flow.registers.of(slot));
     if (to.order <= block.order) {
       b.if(
         i32.ltS(localGet(I32, this.#budget), i32.const(flow.bound)),
-        () => this.#leave(block, i64.const(address)),
+        () => this.#leave(block, i64.const(to.start)),
         undefined,
         'unlikely',
       );
@@ -353,15 +357,27 @@ class RegionEmitter {
   }
 
   /** Tries the targets that were seen before; others leave the region and are noted. */
-  #jumpIndirect(block: Block, end: Extract<Terminator, { kind: 'jump' }>, target: Expr<I64>): void {
+  #jumpIndirect(block: Block, end: JumpTerminator, target: Expr<I64>): void {
     const b = this.#b;
     for (const known of end.cases) {
-      if (block.successors.some((s) => s.start === known)) {
+      if (block.successors.some((s) => s.start === known && s.copy === block.copy)) {
         b.if(i64.eq(target, i64.const(known)), () => this.#goTo(block, known));
       }
     }
     if (end.how === 'indirect') emitNoteJump(b, this.#context, i64.const(end.pc), target);
     this.#tailCall(block, target);
+  }
+
+  /** An inlined callee goes on behind its call, if that is where it returns to. */
+  #emitReturn(block: Block, target: Expr<I64>): void {
+    const { returnTo } = block;
+    if (returnTo === null) return this.#leave(block, target);
+    this.#b.if(
+      i64.eq(target, i64.const(returnTo.start)),
+      () => this.#goToBlock(block, returnTo),
+      () => this.#leave(block, target),
+      'likely',
+    );
   }
 
   /** Leaves the region for good with everything in memory. */
@@ -381,8 +397,17 @@ class RegionEmitter {
     b.return(target);
   }
 
+  /** Goes to an inlined callee, else calls. */
+  #emitCall(block: Block, end: JumpTerminator, target: Expr<I64>): void {
+    for (const call of block.inlined) {
+      if (end.known !== null) return this.#goToBlock(block, call.entry);
+      this.#b.if(i64.eq(target, i64.const(call.target)), () => this.#goToBlock(block, call.entry));
+    }
+    this.#callRegion(block, end, target);
+  }
+
   /** Calls the region at `target`; a return to the address behind the call goes on in this region. */
-  #emitCall(block: Block, end: Extract<Terminator, { kind: 'jump' }>, target: Expr<I64>): void {
+  #callRegion(block: Block, end: JumpTerminator, target: Expr<I64>): void {
     const b = this.#b;
     const { continuation } = block;
     if (continuation === null) return this.#tailCall(block, target);

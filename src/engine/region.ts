@@ -13,6 +13,10 @@ import { constantMeaning } from './specialize.ts';
 /** Limits that keep a region's compile time and code size in hand (`docs/engine.md`). */
 const MAX_BLOCKS = 200;
 const MAX_INSTRUCTIONS = 2000;
+/** Inlined callees: instructions of one, targets of one indirect call, and calls in a region. */
+const MAX_INLINED_INSTRUCTIONS = 40;
+const MAX_INLINED_TARGETS = 3;
+const MAX_COPIES = 32;
 
 /** One instruction of a block, with everything but its final jump. */
 export interface BlockInstruction {
@@ -45,15 +49,24 @@ export type Terminator =
       readonly next: bigint;
     };
 
+/** A block's end that goes elsewhere. */
+export type JumpTerminator = Extract<Terminator, { readonly kind: 'jump' }>;
+
 /** A straight run of instructions with one entry. Sets are over the region's register numbers. */
 export interface Block {
   readonly start: bigint;
+  /** Which copy of the code it is: 0, or the number of an inlined call. */
+  readonly copy: number;
   readonly instructions: readonly BlockInstruction[];
   readonly end: Terminator;
   /** Blocks that control goes to within the region, in no particular order. */
   successors: Block[];
   /** The block behind a call: a successor that is entered with all registers in memory. */
   continuation: Block | null;
+  /** Callees that are part of the region, by address. */
+  inlined: readonly { readonly target: bigint; readonly entry: Block }[];
+  /** In an inlined callee that returns here: the block behind its call. */
+  returnTo: Block | null;
   predecessors: Block[];
   /** Position in reverse postorder, −1 if not reached. */
   order: number;
@@ -68,8 +81,26 @@ export interface Region {
   readonly instructionCount: number;
 }
 
+/** A call whose callee is part of the region. */
+interface InlinedCall {
+  readonly target: bigint;
+  readonly key: bigint;
+}
+
+/** Where a copy of inlined code returns to. */
+interface Copy {
+  readonly returnTo: bigint;
+}
+
+const ADDRESS_BITS = 64n;
+
+/** Blocks are found by address and copy. */
+function keyOf(copy: number, pc: bigint): bigint {
+  return (BigInt(copy) << ADDRESS_BITS) | pc;
+}
+
 /**
- * Finds the blocks that direct jumps reach from `entry`, including what follows calls.
+ * Finds the blocks that direct jumps reach from `entry`, including what follows calls, and small callees that call nothing themselves.
  * @param jumpTargets where an indirect jump was seen to go
  * @returns null where nothing can be translated, e.g. because the first instruction is left to the interpreter
  */
@@ -79,105 +110,192 @@ export function discoverRegion<M extends Mode>(
   entry: bigint,
   jumpTargets: (pc: bigint) => readonly bigint[],
 ): Region | null {
-  const reader = new CodeReader(context, isa, jumpTargets);
-  const leaders = new Set<bigint>([entry]);
-  const runs = new Map<bigint, BlockInstruction[]>();
-  const ends = new Map<bigint, Terminator>();
-  const work = [entry];
-  const seen = new Set<bigint>();
-  let count = 0;
+  return new Discovery(new CodeReader(context, isa, jumpTargets)).run(entry);
+}
 
-  const lead = (pc: bigint): void => {
-    leaders.add(pc);
-    if (!seen.has(pc)) work.push(pc);
-  };
+/** What one discovery has found so far. All maps are by key. */
+class Discovery {
+  readonly #reader: CodeSource;
+  readonly #leaders = new Set<bigint>();
+  readonly #seen = new Set<bigint>();
+  readonly #work: bigint[] = [];
+  readonly #runs = new Map<bigint, BlockInstruction[]>();
+  readonly #ends = new Map<bigint, Terminator>();
+  /** By the key of the calling instruction. */
+  readonly #inlined = new Map<bigint, InlinedCall[]>();
+  /** By copy; the first is the code itself. */
+  readonly #copies: (Copy | null)[] = [null];
+  #count = 0;
 
-  while (work.length > 0) {
-    const start = work.shift() as bigint;
-    if (seen.has(start) || leaders.size > MAX_BLOCKS || count > MAX_INSTRUCTIONS) continue;
+  constructor(reader: CodeSource) {
+    this.#reader = reader;
+  }
+
+  run(entry: bigint): Region | null {
+    this.#lead(entry);
+    for (let start = this.#work.shift(); start !== undefined; start = this.#work.shift()) {
+      if (!this.#seen.has(start) && this.#leaders.size <= MAX_BLOCKS && this.#count <= MAX_INSTRUCTIONS) {
+        this.#follow(start);
+      }
+    }
+    return this.#assemble(entry);
+  }
+
+  #lead(key: bigint): void {
+    this.#leaders.add(key);
+    if (!this.#seen.has(key)) this.#work.push(key);
+  }
+
+  /** Reads straight on from a leader. */
+  #follow(start: bigint): void {
     const run: BlockInstruction[] = [];
-    let pc = start;
-    for (;;) {
-      if (seen.has(pc)) {
-        ends.set(start, { kind: 'fall', next: pc });
-        leaders.add(pc);
-        break;
+    this.#runs.set(start, run);
+    const copy = start >> ADDRESS_BITS;
+    for (let key = start; ; ) {
+      const pc = BigInt.asUintN(64, key);
+      if (this.#seen.has(key)) {
+        this.#leaders.add(key);
+        this.#ends.set(start, { kind: 'fall', next: pc });
+        return;
       }
-      const read = reader.instructionAt(pc);
+      const read = this.#reader.instructionAt(pc);
       if (read === null) {
-        ends.set(start, { kind: 'stop', next: pc });
-        break;
+        this.#ends.set(start, { kind: 'stop', next: pc });
+        return;
       }
-      seen.add(pc);
-      count++;
+      this.#seen.add(key);
+      this.#count++;
       run.push(read.instruction);
-      pc += BigInt(read.instruction.length);
       if (read.end !== null) {
-        ends.set(start, read.end);
-        if (read.end.kind === 'jump') followJump(read.end, lead);
-        break;
+        this.#ends.set(start, read.end);
+        if (read.end.kind === 'jump') this.#followJump(read.end, Number(copy), key);
+        return;
+      }
+      key += BigInt(read.instruction.length);
+    }
+  }
+
+  #followJump(jump: JumpTerminator, copy: number, key: bigint): void {
+    if (jump.call) {
+      this.#lead(keyOf(copy, jump.next));
+      if (copy === 0 && jump.condition === null) this.#inline(jump, key);
+      return;
+    }
+    if (jump.known !== null) this.#lead(keyOf(copy, jump.known));
+    for (const target of jump.cases) this.#lead(keyOf(copy, target));
+    if (jump.condition !== null) this.#lead(keyOf(copy, jump.next));
+  }
+
+  #inline(jump: JumpTerminator, key: bigint): void {
+    const targets = jump.known === null ? jump.cases.slice(0, MAX_INLINED_TARGETS) : [jump.known];
+    const calls: InlinedCall[] = [];
+    for (const target of targets) {
+      if (this.#copies.length > MAX_COPIES || !isSmallLeaf(this.#reader, target)) continue;
+      const copy = this.#copies.push({ returnTo: keyOf(0, jump.next) }) - 1;
+      calls.push({ target, key: keyOf(copy, target) });
+      this.#lead(keyOf(copy, target));
+    }
+    this.#inlined.set(key, calls);
+  }
+
+  /** Cuts the runs at every leader and joins them to a graph. */
+  #assemble(entry: bigint): Region | null {
+    const blocks = new Map<bigint, Block>();
+    for (const [start, run] of this.#runs) {
+      const copy = Number(start >> ADDRESS_BITS);
+      let from = 0;
+      for (let i = 1; i <= run.length; i++) {
+        const at = run[i];
+        if (at !== undefined && !this.#leaders.has(keyOf(copy, at.pc))) continue;
+        const first = run[from];
+        if (first === undefined) break;
+        const end: Terminator =
+          at === undefined ? (this.#ends.get(start) as Terminator) : { kind: 'fall', next: at.pc };
+        blocks.set(keyOf(copy, first.pc), newBlock(first.pc, copy, run.slice(from, i), end));
+        from = i;
       }
     }
-    runs.set(start, run);
+    const first = blocks.get(entry);
+    if (first === undefined) return null;
+    for (const b of blocks.values()) this.#connect(b, blocks);
+    const ordered = reversePostorder(first);
+    for (const b of ordered) for (const s of b.successors) s.predecessors.push(b);
+    return {
+      entry: first,
+      blocks: ordered,
+      pages: this.#reader.pages,
+      instructionCount: ordered.reduce((n, b) => n + b.instructions.length, 0),
+    };
   }
-  return assemble(entry, leaders, runs, ends, reader);
+
+  #connect(block: Block, blocks: ReadonlyMap<bigint, Block>): void {
+    const { end, copy } = block;
+    if (end.kind === 'fall') block.successors = present([blocks.get(keyOf(copy, end.next))]);
+    if (end.kind !== 'jump') return;
+    const next = blocks.get(keyOf(copy, end.next));
+    const targets: (Block | undefined)[] = [];
+    if (end.call) {
+      const calls = this.#inlined.get(keyOf(copy, end.pc)) ?? [];
+      block.inlined = calls.flatMap(({ target, key }) => {
+        const callee = blocks.get(key);
+        return callee === undefined ? [] : [{ target, entry: callee }];
+      });
+      targets.push(...block.inlined.map((call) => call.entry));
+      const always = end.known !== null && block.inlined.length > 0;
+      if (!always) targets.push(next);
+      if (!always && end.condition === null) block.continuation = next ?? null;
+    } else {
+      if (end.known !== null) targets.push(blocks.get(keyOf(copy, end.known)));
+      targets.push(...end.cases.map((target) => blocks.get(keyOf(copy, target))));
+      if (end.condition !== null) targets.push(next);
+      const home = this.#copies[copy];
+      if (end.how === 'return' && home) block.returnTo = blocks.get(home.returnTo) ?? null;
+      if (block.returnTo !== null) targets.push(block.returnTo);
+    }
+    block.successors = present(targets);
+  }
 }
 
-function followJump(jump: Extract<Terminator, { kind: 'jump' }>, lead: (pc: bigint) => void): void {
-  if (jump.known !== null && !jump.call) lead(jump.known);
-  for (const target of jump.cases) lead(target);
-  if (jump.condition !== null || jump.call) lead(jump.next);
+function present(blocks: readonly (Block | undefined)[]): Block[] {
+  return [...new Set(blocks.flatMap((b) => b ?? []))];
 }
 
-/** Cuts the runs at every leader and joins them to a graph. */
-function assemble(
-  entry: bigint,
-  leaders: ReadonlySet<bigint>,
-  runs: ReadonlyMap<bigint, readonly BlockInstruction[]>,
-  ends: ReadonlyMap<bigint, Terminator>,
-  reader: { readonly pages: Region['pages'] },
-): Region | null {
-  const blocks = new Map<bigint, Block>();
-  for (const [start, run] of runs) {
-    let from = 0;
-    for (let i = 1; i <= run.length; i++) {
-      const at = run[i];
-      if (at !== undefined && !leaders.has(at.pc)) continue;
-      const first = run[from];
-      if (first === undefined) break;
-      const end: Terminator = at === undefined ? (ends.get(start) as Terminator) : { kind: 'fall', next: at.pc };
-      blocks.set(first.pc, newBlock(first.pc, run.slice(from, i), end));
-      from = i;
+/** Whether the code at the address is short, calls nothing, jumps nowhere unknown and returns. */
+function isSmallLeaf(reader: CodeSource, target: bigint): boolean {
+  const seen = new Set<bigint>();
+  const work = [target];
+  let returns = false;
+  for (let pc = work.pop(); pc !== undefined; pc = work.pop()) {
+    while (!seen.has(pc)) {
+      seen.add(pc);
+      const read = reader.instructionAt(pc);
+      if (read === null || seen.size > MAX_INLINED_INSTRUCTIONS) return false;
+      pc += BigInt(read.instruction.length);
+      const { end } = read;
+      if (end === null) continue;
+      if (end.kind !== 'jump' || end.call || end.how === 'indirect') return false;
+      if (end.condition !== null) work.push(pc);
+      if (end.how === 'return') returns = true;
+      else if (end.known !== null) work.push(end.known);
+      break;
     }
   }
-  const first = blocks.get(entry);
-  if (first === undefined) return null;
-  for (const b of blocks.values()) connect(b, blocks);
-  const ordered = reversePostorder(first);
-  for (const b of ordered) for (const s of b.successors) s.predecessors.push(b);
+  return returns;
+}
+
+function newBlock(start: bigint, copy: number, instructions: readonly BlockInstruction[], end: Terminator): Block {
   return {
-    entry: first,
-    blocks: ordered,
-    pages: reader.pages,
-    instructionCount: ordered.reduce((n, b) => n + b.instructions.length, 0),
+    start,
+    copy,
+    instructions,
+    end,
+    successors: [],
+    continuation: null,
+    inlined: [],
+    returnTo: null,
+    predecessors: [],
+    order: -1,
   };
-}
-
-function newBlock(start: bigint, instructions: readonly BlockInstruction[], end: Terminator): Block {
-  return { start, instructions, end, successors: [], continuation: null, predecessors: [], order: -1 };
-}
-
-function connect(block: Block, blocks: ReadonlyMap<bigint, Block>): void {
-  const { end } = block;
-  const targets: bigint[] = [];
-  if (end.kind === 'fall') targets.push(end.next);
-  if (end.kind === 'jump') {
-    if (end.known !== null && !end.call) targets.push(end.known);
-    targets.push(...end.cases);
-    if (end.condition !== null || end.call) targets.push(end.next);
-    if (end.call && end.condition === null) block.continuation = blocks.get(end.next) ?? null;
-  }
-  block.successors = [...new Set(targets)].flatMap((t) => blocks.get(t) ?? []);
 }
 
 function reversePostorder(entry: Block): Block[] {
@@ -201,8 +319,14 @@ function reversePostorder(entry: Block): Block[] {
   return postorder;
 }
 
+/** Where discovery gets instructions from. */
+interface CodeSource {
+  readonly pages: Region['pages'];
+  instructionAt(pc: bigint): { readonly instruction: BlockInstruction; readonly end: Terminator | null } | null;
+}
+
 /** Reads instructions through the context's own translation, and remembers the pages they came from. */
-class CodeReader<M extends Mode> {
+class CodeReader<M extends Mode> implements CodeSource {
   readonly pages: { readonly virtualPage: bigint; readonly hostPage: number }[] = [];
   readonly #context: CpuContext<M>;
   readonly #isa: InstructionSet<M>;
@@ -249,7 +373,7 @@ class CodeReader<M extends Mode> {
       condition: last.condition,
       target: last.target,
       known,
-      cases: last.how === 'indirect' && !last.call && known === null ? this.#jumpTargets(pc) : [],
+      cases: last.how === 'indirect' && known === null ? this.#jumpTargets(pc) : [],
       pc,
       how: last.how,
       // A call to the next instruction only asks for its address.
