@@ -439,8 +439,7 @@ class InterpreterBuilder<M extends Mode> {
     const target = b.let(s.target);
     const condition = s.condition === null ? null : b.let(s.condition);
     const taken = (): void => {
-      if (this.#options.translate && s.how === 'indirect' && !s.call)
-        emitNoteJump(b, this.#context, this.#pc(), target);
+      if (this.#options.translate && s.how === 'indirect') emitNoteJump(b, this.#context, this.#pc(), target);
       if (this.#options.translate && (s.how === 'direct' || s.call)) this.#countPass(target, s.call);
       const samePage = i64.eqz(i64.shrU(i64.xor(target, this.#pc()), i64.const(PAGE_SHIFT)));
       b.if(
