@@ -20,7 +20,12 @@ export interface EngineOptions {
   readonly hotThreshold?: number;
 }
 
-type Run = (context: number) => number;
+/** A built interpreter. */
+interface Interpreter {
+  readonly run: (context: number) => number;
+  /** How many instructions it has handlers for, counted by decode slot. */
+  readonly handlers: number;
+}
 
 const DEFAULT_HOT_THRESHOLD = 1000;
 
@@ -38,13 +43,15 @@ export class Engine<M extends Mode> {
   readonly #layout: StateLayout;
   readonly #options: Required<EngineOptions>;
   readonly #table: HandlerTable<M>;
-  readonly #interpreters = new Map<number, Run>();
+  readonly #interpreters = new Map<number, Interpreter>();
   readonly #decoded: DecodeCache;
   readonly #contexts: CpuContext<M>[] = [];
   readonly #translation: Translation = { host: 0, writable: false, cacheable: false };
   readonly #imports: WebAssembly.Imports;
   readonly #translator: Translator<M> | null;
   #current: CpuContext<M> | null = null;
+  /** Host address of the page that was fetched from last by a slow fetch. */
+  #lastCodePage = 0;
   /** A fetch faulted: no instruction was charged. */
   #fetchFault = false;
 
@@ -104,7 +111,7 @@ export class Engine<M extends Mode> {
     let stuck = false;
     for (let left = budget; left > 0 && !context.stopRequested; left = i32[budgetAt] as number) {
       const translated: number | undefined = stuck ? undefined : this.#translator?.run(context);
-      const exit = translated ?? this.#interpreter(context.mode)(context.base);
+      const exit = translated ?? this.#interpreter(context.mode).run(context.base);
       stuck = translated === EXIT.none && i32[budgetAt] === left;
       this.#handleExit(context, exit, budgetAt);
     }
@@ -118,6 +125,9 @@ export class Engine<M extends Mode> {
       case EXIT.none:
       case EXIT.budget:
       case EXIT.helper:
+        return;
+      case EXIT.unbuilt:
+        this.#growInterpreter(context.mode);
         return;
       case EXIT.hot:
         this.#translator?.translate(context);
@@ -152,17 +162,40 @@ export class Engine<M extends Mode> {
     context.model.undefinedInstruction(head, tail);
   }
 
-  #interpreter(mode: M): Run {
-    const known = this.#interpreters.get(mode.key);
-    if (known !== undefined) return known;
+  /** The mode's interpreter; at first one without any handler. */
+  #interpreter(mode: M): Interpreter {
+    return this.#interpreters.get(mode.key) ?? this.#build(mode, new Set());
+  }
+
+  /** An instruction has no handler: the first time, everything on its page gets one, the second time every instruction. */
+  #growInterpreter(mode: M): void {
+    const isEmpty = this.#interpreters.get(mode.key)?.handlers === 0;
+    this.#build(mode, isEmpty ? this.#slotsOnPage(this.#lastCodePage, mode) : undefined);
+  }
+
+  #build(mode: M, only?: ReadonlySet<number>): Interpreter {
     const bytes = buildInterpreter(this.#table, this.#layout, mode, this.store.wasmPages, {
       translate: this.#options.translate,
       hotThreshold: this.#options.hotThreshold,
+      ...(only && { only }),
     });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
-    const run = instance.exports.run as Run;
-    this.#interpreters.set(mode.key, run);
-    return run;
+    const built = {
+      run: instance.exports.run as Interpreter['run'],
+      handlers: only?.size ?? this.#table.handlers.length,
+    };
+    this.#interpreters.set(mode.key, built);
+    return built;
+  }
+
+  /** Decode slots of everything on a page of the store that could be an instruction. */
+  #slotsOnPage(page: number, mode: M): Set<number> {
+    const slots = new Set<number>();
+    for (let at = 0; at < PAGE_SIZE; at += this.isa.alignment) {
+      const bytes = this.store.bytes.subarray(page + at, page + Math.min(at + 6, PAGE_SIZE));
+      slots.add(this.#table.slotOf(...this.#words(bytes, mode)));
+    }
+    return slots;
   }
 
   #flushAll(): void {
@@ -247,6 +280,7 @@ export class Engine<M extends Mode> {
     }
     const { i32 } = this.store;
     const hostPage = t.host >>> PAGE_SHIFT;
+    this.#lastCodePage = t.host & ~PAGE_MASK;
     const fresh = this.store.hasCode[hostPage] === 0;
     const delta = this.#decoded.deltaFor(hostPage, context.mode.instructionsBigEndian);
     if (fresh) for (const c of this.#contexts) c.tlb.flushData();

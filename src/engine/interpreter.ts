@@ -83,6 +83,11 @@ export interface InterpreterOptions {
   readonly translate: boolean;
   /** Passes of a loop head or call target before it is reported as hot. */
   readonly hotThreshold: number;
+  /**
+   * Decode slots to build handlers for; the others leave with `EXIT.unbuilt`. Default: all. Many modes are entered for a few instructions only, and a
+   * whole interpreter costs more than they do.
+   */
+  readonly only?: ReadonlySet<number>;
 }
 
 /** Imports of an interpreter module, all from module `engine`. */
@@ -115,6 +120,9 @@ export function buildInterpreter<M extends Mode>(
 ): Uint8Array<ArrayBuffer> {
   return new InterpreterBuilder(table, layout, mode, wasmPages, options).build();
 }
+
+/** Decode slots that always have a handler. */
+const RESERVED_SLOTS = [SLOT.undecoded, SLOT.undefined, SLOT.crossing, SLOT.executeEnd];
 
 class InterpreterBuilder<M extends Mode> {
   readonly #table: HandlerTable<M>;
@@ -259,15 +267,26 @@ class InterpreterBuilder<M extends Mode> {
 
   #emitHandlers(): void {
     const b = this.#b;
-    const { handlers } = this.#table;
-    const count = SLOT.firstHandler + handlers.length;
-    const labels = b.openBlocks(count);
+    const { only } = this.#options;
+    const count = SLOT.firstHandler + this.#table.handlers.length;
+    const all = Array.from({ length: count }, (_, number) => number);
+    const built =
+      only === undefined ? all : [...RESERVED_SLOTS, ...all.slice(SLOT.firstHandler).filter((n) => only.has(n))];
+    const labels = b.openBlocks(built.length + 1);
+    const unbuilt = labels[built.length] as Label;
+    const labelOf = new Map(built.map((number, i) => [number, labels[i] as Label]));
     const slot = i32.load16U(i32.add(localGet(I32, this.#hostPc), localGet(I32, this.#slotDelta)));
-    b.brTable(slot, labels.slice(0, -1), labels[count - 1] as Label);
-    for (let number = 0; number < count; number++) {
+    b.brTable(
+      slot,
+      all.map((number) => labelOf.get(number) ?? unbuilt),
+      unbuilt,
+    );
+    for (const number of built) {
       b.closeBlock();
       b.scope(() => this.#emitSlot(number));
     }
+    b.closeBlock();
+    this.#leave(EXIT.unbuilt, this.#leaveHere);
   }
 
   #emitSlot(number: number): void {

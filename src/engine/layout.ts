@@ -107,6 +107,8 @@ export const EXIT = {
   helper: 5,
   /** `pc` was passed often enough to be translated. */
   hot: 6,
+  /** The instruction at `pc` has no handler in this interpreter yet. */
+  unbuilt: 7,
 } as const;
 export type Exit = (typeof EXIT)[keyof typeof EXIT];
 

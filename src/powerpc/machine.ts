@@ -297,7 +297,11 @@ export class PowerMachine {
   }
 
   #callOpal(cpu: PowerCpu, view: HostView): void {
-    const port = new LevelPort(cpu.core, OPAL_BASE, () => {});
+    const port = new LevelPort(cpu.core, OPAL_BASE, {
+      invalidateTranslations: () => {},
+      ringDoorbell: () => {},
+      clearDoorbell: () => {},
+    });
     port.during(() => this.#opal?.call(port, view));
     if (this.#opal?.end) cpu.endSlice();
   }

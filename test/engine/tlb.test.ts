@@ -139,8 +139,8 @@ describe.each(ENGINES)('TLBs, %s', (_, translate) => {
       translate,
       'loop:\n st 3,7,0,13\n ld 3,1,0,12\n st 3,7,8,13\n addi 7,7,-1\n cjne 7,0,loop\n trap 1',
     );
-    // The two pages share an entry of the TLB.
-    cpu.map(1027, { ram: 9 });
+    // The two pages share an entry of the TLB. The second may not be written, so nothing takes the place of the right to write the first.
+    cpu.map(1027, { ram: 9, write: false });
     cpu.set(13, 0x3000);
     cpu.set(12, 0x403000);
     cpu.set(7, 10);

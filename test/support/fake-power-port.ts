@@ -13,6 +13,10 @@ export class FakePowerPort implements RegisterPort {
   crBits = 0;
   /** The partitions whose translations were forgotten, in order. */
   readonly invalidated: (number | undefined)[] = [];
+  /** CPUs whose doorbells were rung, in order. */
+  readonly doorbells: number[] = [];
+  fpscrBits = 0n;
+  doorbellsCleared = 0;
   #decZero = 0n;
 
   constructor(cpu = 0) {
@@ -33,6 +37,15 @@ export class FakePowerPort implements RegisterPort {
 
   setFpr(n: number, bits: bigint): void {
     this.fprs[n] = unsigned(bits);
+  }
+
+  fpscr(): bigint {
+    return this.fpscrBits;
+  }
+
+  setFpscr(value: bigint): void {
+    if (BigInt.asUintN(64, value) !== value) throw new Error(`FPSCR = ${value}`);
+    this.fpscrBits = value;
   }
 
   cr(): number {
@@ -61,6 +74,14 @@ export class FakePowerPort implements RegisterPort {
 
   invalidateTranslations(lpid?: number): void {
     this.invalidated.push(lpid);
+  }
+
+  sendDoorbell(pir: number): void {
+    this.doorbells.push(pir);
+  }
+
+  clearDoorbell(): void {
+    this.doorbellsCleared++;
   }
 
   #decBits(): number {

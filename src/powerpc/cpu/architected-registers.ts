@@ -1,8 +1,8 @@
 import { MSR, SPR } from '../abi.ts';
-import { fpscr, SPRS } from '../isa/state.ts';
+import { SPRS } from '../isa/state.ts';
 import type { Core } from './core.ts';
 import { levelOf } from './msr.ts';
-import { cr, fpr, gpr } from './registers.ts';
+import { cr, fpr, fpscr, gpr } from './registers.ts';
 import { readSpr } from './spr.ts';
 import { judgeSpr } from './spr-access.ts';
 
@@ -25,7 +25,7 @@ export function architectedRegisters(core: Core): Record<string, bigint> {
     ...FILE.map((n): [string, bigint] => [`R${n}`, gpr(context, n)]),
     ...FILE.map((n): [string, bigint] => [`F${n}`, fpr(context, n)]),
     ['CR', BigInt(cr(context))],
-    ['FPSCR', context.get64(fpscr)],
+    ['FPSCR', fpscr(context)],
     ['MSR', core.msr],
     ...[...UNNAMED_SPRS, ...sprs].map(([name, number]): [string, bigint] => [name, readSpr(core, number)]),
   ]);

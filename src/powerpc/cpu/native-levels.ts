@@ -3,7 +3,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import type { Core, EntryCause } from './core.ts';
 import type { Level } from './msr.ts';
 import { type NativeLevel, type RegisterPort, STUB_BYTES, STUBS, type Stub } from './port.ts';
-import { LevelPort, STUB_PAGE_BYTES } from './register-port.ts';
+import { LevelPort, type PortPeers, STUB_PAGE_BYTES } from './register-port.ts';
 
 /** What the machine clock is charged for one run of a native handler, whatever it does. */
 export const NATIVE_INSTRUCTIONS = 100;
@@ -44,13 +44,13 @@ export class NativeLevels {
     core: Core,
     memory: RealMemory,
     seats: { readonly hypervisor?: NativeSeat; readonly ultravisor?: NativeSeat },
-    invalidate: () => void,
+    peers: PortPeers,
   ) {
     this.#core = core;
     const seated = (seat: NativeSeat | undefined, secure: boolean): Seated | undefined => {
       if (seat === undefined) return undefined;
       writeStubs(memory, seat, secure);
-      return { seat, port: new LevelPort(core, seat.stubPage, invalidate) };
+      return { seat, port: new LevelPort(core, seat.stubPage, peers) };
     };
     this.#seats = { hypervisor: seated(seats.hypervisor, false), ultravisor: seated(seats.ultravisor, true) };
   }

@@ -45,6 +45,9 @@ export interface RegisterPort {
   /** Raw bits of a floating point register. */
   fpr(n: number): bigint;
   setFpr(n: number, bits: bigint): void;
+  /** Floating point status and control. */
+  fpscr(): bigint;
+  setFpscr(value: bigint): void;
   /** The condition register: bit 0 (IBM numbering) in bit 31 of the number. */
   cr(): number;
   setCr(value: number): void;
@@ -62,6 +65,10 @@ export interface RegisterPort {
    * @param lpid logical partition; undefined: all
    */
   invalidateTranslations(lpid?: number): void;
+  /** Rings the hypervisor doorbell of the CPU with this PIR, as `msgsnd` does; hypervisor and Ultravisor only. */
+  sendDoorbell(pir: number): void;
+  /** Takes a doorbell of this CPU back that it has not answered yet, as `msgclr` does. */
+  clearDoorbell(): void;
 }
 
 /** Native software at one privilege level. */

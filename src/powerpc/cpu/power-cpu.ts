@@ -110,14 +110,18 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
       isNative: (level) => this.#native.standsAt(level),
       entered: (level, cause, nia) => this.#entered(level, cause, nia),
     });
-    this.#native = new NativeLevels(this.core, memory, options.native ?? {}, () =>
-      options.peers.invalidateTranslations(),
-    );
+    this.#native = new NativeLevels(this.core, memory, options.native ?? {}, {
+      invalidateTranslations: () => options.peers.invalidateTranslations(),
+      ringDoorbell: (pir) => this.#ringDoorbell(pir),
+      clearDoorbell: () => {
+        this.lines.hypervisorDoorbell = false;
+      },
+    });
     this.#system = new SystemInstructions(this.core, {
       lines: this.lines,
       random: options.random,
       invalidateEverywhere: () => options.peers.invalidateTranslations(),
-      ringDoorbell: (pir) => options.peers.ringDoorbell(pir),
+      ringDoorbell: (pir) => this.#ringDoorbell(pir),
       attention: () => this.#attention(),
       nativePending: () => this.#native.pending,
       beginWait: (stop) => this.#beginWait(stop),
@@ -248,6 +252,12 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
     this.context.stopRequested = true;
   }
 
+  /** Rings another CPU, and gives it its turn: what is so urgent is not to wait for the end of a slice. */
+  #ringDoorbell(pir: number): void {
+    this.#options.peers.ringDoorbell(pir);
+    this.endSlice();
+  }
+
   #beginWait(stop: boolean): void {
     this.#activity = 'waiting';
     this.#wakesByReset = stop && (this.core.raw('PSSCR') & PSSCR_EC) !== 0n;
@@ -290,8 +300,8 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
     if (!deliverFault(this.core, this.#mmu.fault)) this.#checkstop();
   }
 
-  trap(cause: number): void {
-    this.#system.trap(cause);
+  trap(cause: number, argument: number): void {
+    this.#system.trap(cause, argument);
   }
 
   undefinedInstruction(head: number): void {

@@ -2,7 +2,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import { MSR } from '../abi.ts';
 import type { Core } from './core.ts';
 import { PrivilegeRefused, type RegisterPort, STUB_BYTES } from './port.ts';
-import { cr, fpr, gpr, setCr, setFpr, setGpr } from './registers.ts';
+import { cr, fpr, fpscr, gpr, setCr, setFpr, setFpscr, setGpr } from './registers.ts';
 import { readSpr, writeSpr } from './spr.ts';
 import { judgeSpr } from './spr-access.ts';
 
@@ -12,17 +12,24 @@ const NO_OFFSET = 1n << 63n;
 /** Bytes that a level's stub page takes: the stubs in both byte orders, big-endian first. */
 export const STUB_PAGE_BYTES = 2 * STUB_BYTES;
 
+/** What a port does to other CPUs. */
+export interface PortPeers {
+  invalidateTranslations(): void;
+  ringDoorbell(pir: number): void;
+  clearDoorbell(): void;
+}
+
 /** The registers of a CPU for native code at the level in control. Using it after having left the level is a mistake of ours and throws. */
 export class LevelPort implements RegisterPort {
   readonly #core: Core;
   readonly #stubs: RealAddress;
-  readonly #invalidate: () => void;
+  readonly #peers: PortPeers;
   #inControl = false;
 
-  constructor(core: Core, stubs: RealAddress, invalidate: () => void) {
+  constructor(core: Core, stubs: RealAddress, peers: PortPeers) {
     this.#core = core;
     this.#stubs = stubs;
-    this.#invalidate = invalidate;
+    this.#peers = peers;
   }
 
   /** Runs `handler` while the level is in control. */
@@ -64,6 +71,14 @@ export class LevelPort implements RegisterPort {
     setFpr(this.#live.context, n, bits);
   }
 
+  fpscr(): bigint {
+    return fpscr(this.#live.context);
+  }
+
+  setFpscr(value: bigint): void {
+    setFpscr(this.#live.context, value);
+  }
+
   cr(): number {
     return cr(this.#live.context);
   }
@@ -87,7 +102,17 @@ export class LevelPort implements RegisterPort {
   }
 
   invalidateTranslations(_lpid?: number): void {
-    this.#invalidate();
+    this.#peers.invalidateTranslations();
+  }
+
+  sendDoorbell(pir: number): void {
+    if (!this.#live.level.hypervisor) throw new Error(`no doorbell from ${this.#live.level.name}`);
+    this.#peers.ringDoorbell(pir);
+  }
+
+  clearDoorbell(): void {
+    if (!this.#live.level.hypervisor) throw new Error(`no doorbell of ${this.#live.level.name}`);
+    this.#peers.clearDoorbell();
   }
 
   get #live(): Core {

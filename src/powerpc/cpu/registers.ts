@@ -26,6 +26,15 @@ export function setFpr(context: CpuContext, n: number, bits: bigint): void {
   context.set64(isa.fpr.slots[n] as (typeof isa.fpr.slots)[number], bits);
 }
 
+/** Floating point status and control. */
+export function fpscr(context: CpuContext): bigint {
+  return context.get64(isa.fpscr);
+}
+
+export function setFpscr(context: CpuContext, value: bigint): void {
+  context.set64(isa.fpscr, value);
+}
+
 /** The condition register as one number, its bit 0 (IBM numbering) in bit 31. */
 export function cr(context: CpuContext): number {
   let value = 0;

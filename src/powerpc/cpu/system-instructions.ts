@@ -1,4 +1,5 @@
 import { LPCR, MSR, SPR, SRR1 } from '../abi.ts';
+import { executeFloat } from '../isa/float-execute.ts';
 import { divideExtended } from '../isa/helper-arithmetic.ts';
 import { HELPER, TRAP } from '../isa/helpers.ts';
 import { ctr, lr } from '../isa/state.ts';
@@ -119,6 +120,8 @@ export class SystemInstructions {
         return true;
       case HELPER.attn:
         return this.#hooks.attention() || this.emulationAssistance();
+      case HELPER.float:
+        return this.#float(a);
       case HELPER.divideExtended:
         divideExtended(core.context, a);
         return true;
@@ -132,7 +135,7 @@ export class SystemInstructions {
   }
 
   /** As `CpuModel.trap`. */
-  trap(cause: number): void {
+  trap(cause: number, argument: number): void {
     const core = this.#core;
     switch (cause) {
       case TRAP.trap:
@@ -152,6 +155,9 @@ export class SystemInstructions {
         return this.#vectorUnavailable(MSR.VSX, 'vsxUnavailable');
       case TRAP.floatingPoint:
         return core.interrupt('program', SRR1.PROGRAM_FP);
+      case TRAP.softFloat:
+        if (this.#float(argument)) this.#skip();
+        return;
       default:
         throw new Error(`trap cause ${cause} is not there`);
     }
@@ -164,6 +170,14 @@ export class SystemInstructions {
   emulationAssistance(word: number = currentInstruction(this.#core)): false {
     this.#core.setRaw('HEIR', BigInt(word >>> 0));
     this.#core.interrupt('emulationAssistance');
+    return false;
+  }
+
+  /** @returns false where the instruction ended in a program interrupt, for an exception that FPSCR and MSR[FE0,FE1] enable */
+  #float(word: number): boolean {
+    const core = this.#core;
+    if (!executeFloat(core.context, word) || (core.msr & (MSR.FE0 | MSR.FE1)) === 0n) return true;
+    core.interrupt('program', SRR1.PROGRAM_FP);
     return false;
   }
 

@@ -25,7 +25,11 @@ const KINDS: readonly Kind[] = [
 /** A flag, or its opposite where `wanted` is 0. */
 const as = (flag: W, wanted: W): W => i32.xor(flag, i32.xor(wanted, i32.const(1)));
 
-const crBitHolds = (s: S): W => as(s.getAt(cr, s.field('BI')), s.field('v'));
+/** Also where the kind has a field `t` that says not to test it. */
+function crBitHolds(s: S, kind: Kind): W {
+  const holds = as(s.getAt(cr, s.field('BI')), s.field('v'));
+  return kind.bo.startsWith('t') ? i32.or(s.field('t'), holds) : holds;
+}
 
 /** In 32-bit mode only the low word of CTR is tested. */
 const ctrHolds = (s: S, count: D): W => as(s.mode.sixtyFour ? i64.eqz(count) : i32.eqz(low(count)), s.field('z'));
@@ -38,7 +42,7 @@ function condition(s: S, kind: Kind): W | null {
     s.set(ctr, count);
     taken = ctrHolds(s, count);
   }
-  if (kind.tests) taken = taken === null ? crBitHolds(s) : i32.and(taken, crBitHolds(s));
+  if (kind.tests) taken = taken === null ? crBitHolds(s, kind) : i32.and(taken, crBitHolds(s, kind));
   return taken === null ? null : s.let(taken);
 }
 
@@ -50,7 +54,19 @@ function testThenCount(s: S, kind: Kind): W {
   const count = s.let(s.get(ctr));
   const passes = s.let(ctrHolds(s, count));
   s.set(ctr, i64.sub(count, i64.extendU(passes)));
-  return s.let(kind.tests ? i32.and(passes, crBitHolds(s)) : passes);
+  return s.let(kind.tests ? i32.and(passes, crBitHolds(s, kind)) : passes);
+}
+
+/** The same for any BO, in one handler: for branches that hardly anyone uses. */
+function anyCondition(s: S): W {
+  const part = (bit: number): W => i32.and(i32.shrU(s.field('BO'), i32.const(bit)), i32.const(1));
+  const keeps = s.let(part(2));
+  const counts = i32.xor(keeps, i32.const(1));
+  const count = s.let(i64.sub(s.get(ctr), i64.extendU(counts)));
+  s.set(ctr, count);
+  const isZero = s.mode.sixtyFour ? i64.eqz(count) : i32.eqz(low(count));
+  const counted = i32.or(keeps, as(isZero, part(1)));
+  return s.let(i32.and(counted, i32.or(part(4), as(s.getAt(cr, s.field('BI')), part(3)))));
 }
 
 /** LR gets the next address where LK is 1, taken or not. */
@@ -66,36 +82,55 @@ function displaced(s: S, field: string, absolute: boolean): D {
   return s.let(inMode(s, absolute ? displacement : i64.add(s.pc(), displacement)));
 }
 
-const IMMEDIATE: readonly PowerInstruction[] = ['0', '1'].flatMap((aa) => [
-  define({
-    name: aa === '0' ? 'b' : 'ba',
-    encoding: `010010 LI:24 ${aa} LK:1`,
-    operands: '{LI}',
-    split: ['LK'],
-    meaning(s) {
-      const target = displaced(s, 'LI', aa === '1');
-      s.jump(target, { how: 'direct', call: link(s) });
-    },
-  }),
+const IMMEDIATE: readonly PowerInstruction[] = [
+  ...['b', 'ba'].map((name, absolute) =>
+    define({
+      name,
+      encoding: `010010 LI:24 ${absolute} LK:1`,
+      operands: '{LI}',
+      split: ['LK'],
+      meaning(s) {
+        const target = displaced(s, 'LI', absolute === 1);
+        s.jump(target, { how: 'direct', call: link(s) });
+      },
+    }),
+  ),
   ...KINDS.map((kind) =>
     define({
-      name: aa === '0' ? 'bc' : 'bca',
-      encoding: `010000 ${kind.bo} BI:5 BD:14 ${aa} LK:1`,
+      name: 'bc',
+      encoding: `010000 ${kind.bo} BI:5 BD:14 0 LK:1`,
       operands: '{BO},{BI},{BD}',
-      split: aa === '0' ? [...kind.split, 'LK'] : ['LK'],
+      split: [...kind.split, 'LK'],
       meaning(s) {
-        const target = displaced(s, 'BD', aa === '1');
+        const target = displaced(s, 'BD', false);
         const taken = condition(s, kind);
         s.jump(target, { condition: taken, how: 'direct', call: link(s) });
       },
     }),
   ),
-]);
+  define({
+    name: 'bca',
+    encoding: '010000 BO:5 BI:5 BD:14 1 LK:1',
+    operands: '{BO},{BI},{BD}',
+    split: ['LK'],
+    meaning(s) {
+      const target = displaced(s, 'BD', true);
+      const taken = anyCondition(s);
+      s.jump(target, { condition: taken, how: 'direct', call: link(s) });
+    },
+  }),
+];
 
 /** Addresses in registers lose their two lowest bits. */
 const aligned = (s: S, address: D): D => s.let(inMode(s, i64.and(address, i64.const(-4n))));
 
-const REGISTER: readonly PowerInstruction[] = KINDS.flatMap((kind) => [
+/** Branches to registers that count are rare: one kind for all of them. */
+const REGISTER_KINDS: readonly Kind[] = [
+  ...KINDS.slice(0, 2),
+  { bo: 't:1 v:1 0 z:1 .1', counts: true, tests: true, split: [] },
+];
+
+const REGISTER: readonly PowerInstruction[] = REGISTER_KINDS.flatMap((kind) => [
   define({
     name: 'bclr',
     encoding: `010011 ${kind.bo} BI:5 000 BH:2 0000010000 LK:1`,
@@ -119,17 +154,18 @@ const REGISTER: readonly PowerInstruction[] = KINDS.flatMap((kind) => [
       s.jump(target, { condition: taken, how: 'indirect', call: link(s) });
     },
   }),
-  define({
-    name: 'bctar',
-    encoding: `010011 ${kind.bo} BI:5 000 BH:2 1000110000 LK:1`,
-    operands: '{BO},{BI},{BH}',
-    split: ['LK'],
-    meaning(s) {
-      const target = aligned(s, s.get(tar));
-      const taken = condition(s, kind);
-      s.jump(target, { condition: taken, how: 'indirect', call: link(s) });
-    },
-  }),
 ]);
 
-export const BRANCH: readonly PowerInstruction[] = [...IMMEDIATE, ...REGISTER];
+const TO_TAR = define({
+  name: 'bctar',
+  encoding: '010011 BO:5 BI:5 000 BH:2 1000110000 LK:1',
+  operands: '{BO},{BI},{BH}',
+  split: ['LK'],
+  meaning(s) {
+    const target = aligned(s, s.get(tar));
+    const taken = anyCondition(s);
+    s.jump(target, { condition: taken, how: 'indirect', call: link(s) });
+  },
+});
+
+export const BRANCH: readonly PowerInstruction[] = [...IMMEDIATE, ...REGISTER, TO_TAR];

@@ -44,6 +44,7 @@ const OPERANDS: Readonly<Record<string, Writer>> = {
     (name) => (f) => `${f(name)}`,
   ),
   ...each(['RIC', 'PRS', 'R', 'FLM', 'U', 'W', 'LF', 'RM', 'DRM'], (name) => (f) => `${f(name)}`),
+  ...each(['RTp', 'RSp'], (name) => (f) => `r${2 * f(name)}`),
   'BF#': (f) => `${f('BF')}`,
   'BT#': (f) => `${f('BT')}`,
   /** CR field 0 is left out. */
@@ -51,6 +52,7 @@ const OPERANDS: Readonly<Record<string, Writer>> = {
   SI: (f) => `${signed(f('SI'), 16)}`,
   D: (f) => `${signed(f('D'), 16)}`,
   DS: (f) => `${signed(f('DS'), 14) * 4}`,
+  DQ: (f) => `${signed(f('DQ'), 12) * 16}`,
   DX: (f) => `${(signed(f('d0'), 10) << 6) | (f('d1') << 1) | f('d2')}`,
   /** 0 stands for 32 bytes. */
   NB: (f) => `${f('NB') === 0 ? 32 : f('NB')}`,

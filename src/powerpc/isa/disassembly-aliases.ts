@@ -36,6 +36,10 @@ const FIELDS = {
   UI: [0, 16],
   D: [0, 16],
   DS: [2, 14],
+  DQ: [4, 12],
+  /** The even register of a pair, halved. */
+  RTp: [22, 4],
+  RSp: [22, 4],
   d0: [6, 10],
   d1: [16, 5],
   d2: [0, 1],
@@ -234,6 +238,7 @@ const SYSTEM: readonly Row[] = [
   ['slbia', isZero('IH'), 'slbia', ''],
   ['wait', isZero('WC'), 'wait', ''],
   ...['lbarx', 'lharx', 'lwarx', 'ldarx'].map((name): Row => [name, (f) => f('EH') === 1, name, '{RT},{RA},{RB},{EH}']),
+  ['lqarx', (f) => f('EH') === 1, 'lqarx', '{RTp},{RA},{RB},{EH}'],
 ];
 
 /** Fields of the FPSCR are shown by number. */
@@ -358,6 +363,8 @@ export const INVALID_FORMS: ReadonlyMap<string, Alias['when']> = new Map<string,
   ['lmw', (f) => f('RA') >= f('RT')],
   ['lswi', (f) => f('RA') === f('RT')],
   ['lswx', (f) => f('RA') === f('RT') || f('RB') === f('RT')],
+  ['lq', (f) => f('RA') === f('RT')],
+  ['lqarx', (f) => f('RA') === f('RT') || f('RB') === f('RT')],
   ['mfocrf', (f) => !oneHot(f('FXM'))],
   ['mtocrf', (f) => !oneHot(f('FXM'))],
   ['sync', (f) => f('L2') === 3],

@@ -299,6 +299,22 @@ const MODULOS: readonly PowerInstruction[] = [
   modulo('moduw', '0100001011', (s) => remainder64(s, zext(ra(s)), zext(rb(s)), false)),
 ];
 
+/** A 6 in each nibble that the sum of (RA) and (RB) carries nothing out of (3.3.9, Add and Generate Sixes). */
+const SIXES = define({
+  name: 'addg6s',
+  encoding: '011111 RT:5 RA:5 RB:5 0 001001010 0',
+  operands: '{RT},{RA},{RB}',
+  meaning(s) {
+    const a = s.let(ra(s));
+    const b = s.let(rb(s));
+    const sum = s.let(i64.add(a, b));
+    const carried = i64.and(i64.shrU(i64.xor(i64.xor(a, b), sum), i64.const(4)), i64.const(0x0111111111111111n));
+    const top = i64.shl(bit(i64.ltU(sum, a)), i64.const(60));
+    const none = i64.xor(i64.or(carried, top), i64.const(0x1111111111111111n));
+    setReg(s, 'RT', i64.mul(none, i64.const(6)));
+  },
+});
+
 function multiplyAdd(name: string, xoBits: string, meaning: (s: S, a: D, b: D, c: D) => D): PowerInstruction {
   return define({
     name,
@@ -370,4 +386,5 @@ export const FIXED_ARITHMETIC: readonly PowerInstruction[] = [
   ...DIVISIONS,
   ...MODULOS,
   ...MULTIPLY_ADDS,
+  SIXES,
 ];

@@ -5,6 +5,7 @@ import {
   type D,
   define,
   type PowerInstruction,
+  ra0,
   reg,
   type S,
   setReg,
@@ -100,11 +101,7 @@ const SELECTS: readonly PowerInstruction[] = [
     name: 'isel',
     encoding: '011111 RT:5 RA:5 RB:5 BC:5 01111 .1',
     operands: '{RT},{RA},{RB},{BC}',
-    split: ['RA=0'],
-    meaning(s) {
-      const a = s.known(s.field('RA')) === 0 ? i64.const(0) : ra(s);
-      setReg(s, 'RT', select(crBit(s, s.field('BC')), a, rb(s)));
-    },
+    meaning: (s) => setReg(s, 'RT', select(crBit(s, s.field('BC')), ra0(s), rb(s))),
   }),
   define({
     name: 'setb',

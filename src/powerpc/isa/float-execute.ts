@@ -279,7 +279,8 @@ function executeStatus(context: Context, word: number, extended: number): boolea
     case 70:
       return setStatus(context, (1n << BigInt(31 - target)) & WRITABLE, 0n);
     case 38: {
-      const bit = (1n << BigInt(31 - target)) & WRITABLE;
+      // NI cannot be set: there is no other mode than that of IEEE.
+      const bit = (1n << BigInt(31 - target)) & WRITABLE & ~0x4n;
       const value = (bit & EXCEPTIONS) !== 0n ? withExceptions(old, bit) : summarized(old | bit);
       context.set64(fpscr, value);
       return (value & FPSCR.FEX) !== 0n && bit !== 0n;

@@ -1,6 +1,7 @@
 import { f64, i32, i64, select } from '../../wasm/expr.ts';
 import { type D, define, instructionWord, type PowerInstruction, type S, type W } from './common.ts';
-import { HELPER } from './helpers.ts';
+import * as fast from './float-fast.ts';
+import { HELPER, TRAP } from './helpers.ts';
 import { requireFloatingPoint } from './load-store.ts';
 import { cr, fpr, fpscr } from './state.ts';
 
@@ -95,14 +96,29 @@ const ARITHMETIC: readonly (readonly [name: string, xo: string, fields: string])
 function arithmetic([name, xo, fields]: (typeof ARITHMETIC)[number]): PowerInstruction[] {
   const part = (letter: string): string => (fields.includes(letter) ? `FR${letter}:5` : '00000');
   const operands = ['T', 'A', 'C', 'B'].filter((letter) => letter === 'T' || fields.includes(letter));
-  return ['111111', '111011'].map((opcode) =>
-    soft(
-      opcode === '111111' ? name : `${name}s`,
-      `${opcode} FRT:5 ${part('A')} ${part('B')} ${part('C')} ${xo} Rc:1`,
-      operands.map((letter) => `{FR${letter}}`).join(),
-    ),
+  return [false, true].map((single) =>
+    define({
+      name: single ? `${name}s` : name,
+      encoding: `${single ? '111011' : '111111'} FRT:5 ${part('A')} ${part('B')} ${part('C')} ${xo} Rc:1`,
+      operands: operands.map((letter) => `{FR${letter}}`).join(),
+      meaning(s) {
+        requireFloatingPoint(s);
+        fast.arithmetic(s, name, single);
+      },
+    }),
   );
 }
+
+/** Conversions with a fast path. */
+const FAST_CONVERSIONS: Readonly<Record<string, (s: S) => void>> = {
+  frsp: fast.roundToSingle,
+  fctidz: (s) => fast.truncate(s, 64),
+  fctiwz: (s) => fast.truncate(s, 32),
+  fcfid: (s) => fast.fromInteger(s, true, false),
+  fcfids: (s) => fast.fromInteger(s, true, true),
+  fcfidu: (s) => fast.fromInteger(s, false, false),
+  fcfidus: (s) => fast.fromInteger(s, false, true),
+};
 
 const CONVERSIONS: readonly (readonly [name: string, opcode: string, xo: string])[] = [
   ['frsp', '111111', '0000001100'],
@@ -172,7 +188,7 @@ const TESTS: readonly PowerInstruction[] = [
       const special = i32.or(i64.eq(ea, i64.const(0x7ff)), i64.eq(eb, i64.const(0x7ff)));
       // Exponents of a, of b and of the quotient that keep a Newton iteration in range.
       const difference = s.let(i64.sub(ea, eb));
-      const badB = i32.eqz(within(eb, 3, 2043));
+      const badB = i32.eqz(within(eb, 2, 2043));
       const badQuotient = i32.or(
         i64.geS(difference, i64.const(1023)),
         i32.or(i64.leS(difference, i64.const(-1021)), i64.leS(ea, i64.const(53))),
@@ -198,13 +214,49 @@ const TESTS: readonly PowerInstruction[] = [
   }),
 ];
 
+/** Without NaNs both comparisons do the same (4.6.8). */
+function comparison(name: string, xo: string): PowerInstruction {
+  return define({
+    name,
+    encoding: `111111 BF:3 00 FRA:5 FRB:5 ${xo} 0`,
+    operands: '{BF},{FRA},{FRB}',
+    meaning(s) {
+      requireFloatingPoint(s);
+      const a = s.let(f64.reinterpretI64(source(s, 'FRA')));
+      const b = s.let(f64.reinterpretI64(source(s, 'FRB')));
+      const unordered = i32.or(f64.ne(a, a), f64.ne(b, b));
+      s.if(unordered, () => s.trap(TRAP.softFloat, instructionWord(s)));
+      const [lt, gt, eq] = [s.let(f64.lt(a, b)), s.let(f64.gt(a, b)), s.let(f64.eq(a, b))];
+      const base = s.let(i32.shl(s.field('BF'), i32.const(2)));
+      [lt, gt, eq, i32.const(0)].forEach((flag, i) => {
+        s.setAt(cr, i32.add(base, i32.const(i)), flag);
+      });
+      const condition = [15, 14, 13].map((position, i) => i32.shl([lt, gt, eq][i] as W, i32.const(position)));
+      const code = i64.extendU(condition.reduce((x, y) => i32.or(x, y)));
+      s.set(fpscr, i64.or(i64.and(s.get(fpscr), i64.const(~0xf000n)), code));
+    },
+  });
+}
+
 export const FLOAT: readonly PowerInstruction[] = [
   ...MOVES,
   ...MERGES,
   ...ARITHMETIC.flatMap(arithmetic),
-  ...CONVERSIONS.map(([name, opcode, xo]) => soft(name, `${opcode} FRT:5 00000 FRB:5 ${xo} Rc:1`, '{FRT},{FRB}')),
-  soft('fcmpu', '111111 BF:3 00 FRA:5 FRB:5 0000000000 0', '{BF},{FRA},{FRB}'),
-  soft('fcmpo', '111111 BF:3 00 FRA:5 FRB:5 0000100000 0', '{BF},{FRA},{FRB}'),
+  ...CONVERSIONS.map(([name, opcode, xo]) =>
+    define({
+      name,
+      encoding: `${opcode} FRT:5 00000 FRB:5 ${xo} Rc:1`,
+      operands: '{FRT},{FRB}',
+      meaning(s) {
+        requireFloatingPoint(s);
+        const quick = FAST_CONVERSIONS[name];
+        if (quick === undefined) s.helper(HELPER.float, instructionWord(s));
+        else quick(s);
+      },
+    }),
+  ),
+  comparison('fcmpu', '0000000000'),
+  comparison('fcmpo', '0000100000'),
   ...TESTS,
   ...STATUS,
 ];

@@ -28,9 +28,9 @@ export const HELPER = {
   wait: 14,
   /** a: RT, b: L. */
   darn: 15,
-  /** a: instruction word, b: low half of the effective address: lmw, lswi, lswx. */
+  /** a: instruction word: lmw, lswi, lswx. */
   loadMultiple: 16,
-  /** a: instruction word, b: low half of the effective address: stmw, stswi, stswx. */
+  /** a: instruction word: stmw, stswi, stswx. */
   storeMultiple: 17,
   /** Support processor attention. */
   attn: 18,
@@ -59,5 +59,10 @@ export const TRAP = {
   vsxUnavailable: 6,
   /** Enabled floating point exception. */
   floatingPoint: 7,
+  /**
+   * No trap of the architecture: generated code leaves a floating point instruction, whose word is the argument, to `executeFloat`. Where that returns
+   * true and MSR[FE0,FE1] are not 0 a program interrupt follows, else execution goes on behind the instruction.
+   */
+  softFloat: 8,
 } as const;
 export type Trap = (typeof TRAP)[keyof typeof TRAP];

@@ -1,13 +1,24 @@
 import type { AccessSize } from '../../engine/ir.ts';
 import { f32, f64, i32, i64, select } from '../../wasm/expr.ts';
-import { type D, define, effective, low, type PowerInstruction, ra0, reg, type S, setReg } from './common.ts';
+import {
+  type D,
+  define,
+  effective,
+  instructionWord,
+  low,
+  type PowerInstruction,
+  ra0,
+  reg,
+  type S,
+  setReg,
+} from './common.ts';
 import { HELPER, TRAP } from './helpers.ts';
 import { fpr, msr } from './state.ts';
 
 /** Load and store instructions (Power ISA 3.0B, book I, 3.3.2 to 3.3.7, 4.6.2 to 4.6.4). */
 
 /** How the effective address is formed. */
-type Form = 'D' | 'DS' | 'X';
+type Form = 'D' | 'DS' | 'DQ' | 'X';
 
 interface Access {
   readonly size: AccessSize;
@@ -19,7 +30,8 @@ interface Access {
 function displacement(s: S, form: Form): D {
   if (form === 'X') return reg(s, 'RB');
   if (form === 'D') return i64.extendS(s.signedField('D'));
-  return i64.extendS(i32.shl(s.signedField('DS'), i32.const(2)));
+  const shift = form === 'DS' ? 2 : 4;
+  return i64.extendS(i32.shl(s.signedField(form), i32.const(shift)));
 }
 
 /** EA of a form, with (RA|0) or, for update forms, (RA). */
@@ -52,8 +64,8 @@ interface Row {
 }
 
 /** Common loads and stores get an interpreter handler of their own for (RA|0) = 0. */
-function splitFor(name: string, form: Form, update: boolean): readonly string[] {
-  const rare = name.endsWith('cix') || (form === 'X' && /^(lf|stf)/.test(name));
+function splitFor(name: string, update: boolean): readonly string[] {
+  const rare = /cix$|brx$|^lf|^stf/.test(name);
   return update || rare ? [] : ['RA=0'];
 }
 
@@ -62,7 +74,7 @@ function load({ name, form, opcode, access, update = false }: Row): PowerInstruc
     name,
     encoding: encoding(form, opcode, 'RT'),
     operands: operands(form, 'RT'),
-    split: splitFor(name, form, update),
+    split: splitFor(name, update),
     meaning(s) {
       const ea = address(s, form, update);
       const value = s.load(ea, access.size, accessOptions(s, access));
@@ -77,7 +89,7 @@ function store({ name, form, opcode, access, update = false }: Row): PowerInstru
     name,
     encoding: encoding(form, opcode, 'RS'),
     operands: operands(form, 'RS'),
-    split: splitFor(name, form, update),
+    split: splitFor(name, update),
     meaning(s) {
       const ea = address(s, form, update);
       s.store(ea, access.size, reg(s, 'RS'), accessOptions(s, access));
@@ -153,62 +165,23 @@ const STORES: readonly Row[] = [
   { name: 'stdcix', form: 'X', opcode: '1111110101', access: DW },
 ];
 
-function multiple(
-  name: string,
-  text: { readonly encoding: string; readonly operands: string },
-  helper: number,
-  ea: (s: S) => D,
-): PowerInstruction {
+/** lmw and its like, which compilers for 64 bits never make: `helper` does everything. */
+function multiple(name: string, encodingText: string, operandText: string, helper: number): PowerInstruction {
   return define({
     name,
-    ...text,
-    meaning: (s) => s.helper(helper, multipleWord(s, name), low(ea(s))),
+    encoding: encodingText,
+    operands: operandText,
+    meaning: (s) => s.helper(helper, instructionWord(s)),
   });
 }
 
-/** What a helper needs to know of a multiple or string access: the name's position in `MULTIPLES`, register, count. */
-export const MULTIPLES = ['lmw', 'stmw', 'lswi', 'lswx', 'stswi', 'stswx', 'lq', 'stq'] as const;
-
-function multipleWord(s: S, name: string): ReturnType<typeof low> {
-  const kind = MULTIPLES.indexOf(name as (typeof MULTIPLES)[number]);
-  const register = s.field(name.startsWith('l') ? 'RT' : 'RS');
-  const count = name.endsWith('wi') ? s.field('NB') : i32.const(0);
-  return i32.or(i32.const(kind), i32.or(i32.shl(register, i32.const(8)), i32.shl(count, i32.const(16))));
-}
-
-const baseOnly = (s: S): D => effective(s, ra0(s), i64.const(0));
-
 const MULTIPLE: readonly PowerInstruction[] = [
-  multiple('lmw', { encoding: '101110 RT:5 RA:5 D:16', operands: '{RT},{D}({RA})' }, HELPER.loadMultiple, (s) =>
-    address(s, 'D', false),
-  ),
-  multiple('stmw', { encoding: '101111 RS:5 RA:5 D:16', operands: '{RS},{D}({RA})' }, HELPER.storeMultiple, (s) =>
-    address(s, 'D', false),
-  ),
-  multiple(
-    'lswi',
-    { encoding: '011111 RT:5 RA:5 NB:5 1001010101 0', operands: '{RT},{RA},{NB}' },
-    HELPER.loadMultiple,
-    baseOnly,
-  ),
-  multiple(
-    'lswx',
-    { encoding: '011111 RT:5 RA:5 RB:5 1000010101 0', operands: '{RT},{RA},{RB}' },
-    HELPER.loadMultiple,
-    (s) => address(s, 'X', false),
-  ),
-  multiple(
-    'stswi',
-    { encoding: '011111 RS:5 RA:5 NB:5 1011010101 0', operands: '{RS},{RA},{NB}' },
-    HELPER.storeMultiple,
-    baseOnly,
-  ),
-  multiple(
-    'stswx',
-    { encoding: '011111 RS:5 RA:5 RB:5 1010010101 0', operands: '{RS},{RA},{RB}' },
-    HELPER.storeMultiple,
-    (s) => address(s, 'X', false),
-  ),
+  multiple('lmw', '101110 RT:5 RA:5 D:16', '{RT},{D}({RA})', HELPER.loadMultiple),
+  multiple('stmw', '101111 RS:5 RA:5 D:16', '{RS},{D}({RA})', HELPER.storeMultiple),
+  multiple('lswi', '011111 RT:5 RA:5 NB:5 1001010101 0', '{RT},{RA},{NB}', HELPER.loadMultiple),
+  multiple('lswx', '011111 RT:5 RA:5 RB:5 1000010101 0', '{RT},{RA},{RB}', HELPER.loadMultiple),
+  multiple('stswi', '011111 RS:5 RA:5 NB:5 1011010101 0', '{RS},{RA},{NB}', HELPER.storeMultiple),
+  multiple('stswx', '011111 RS:5 RA:5 RB:5 1010010101 0', '{RS},{RA},{RB}', HELPER.storeMultiple),
 ];
 
 /** MSR[FP] must be set for any floating point instruction. */
@@ -227,7 +200,7 @@ function floatLoad(row: Row & { readonly convert: (value: D) => D }): PowerInstr
     name,
     encoding: encoding(form, opcode, 'FRT'),
     operands: operands(form, 'FRT'),
-    split: splitFor(name, form, update),
+    split: splitFor(name, update),
     meaning(s) {
       requireFloatingPoint(s);
       const ea = address(s, form, update);
@@ -244,7 +217,7 @@ function floatStore(row: Row & { readonly convert: (value: D) => D }): PowerInst
     name,
     encoding: encoding(form, opcode, 'FRS'),
     operands: operands(form, 'FRS'),
-    split: splitFor(name, form, update),
+    split: splitFor(name, update),
     meaning(s) {
       requireFloatingPoint(s);
       const ea = address(s, form, update);
@@ -271,9 +244,10 @@ function narrow(double: D): D {
   );
   const sign = i64.and(i64.shrU(double, i64.const(32)), i64.const(0x80000000n));
   const fraction = i64.or(i64.and(double, i64.const(0xfffffffffffffn)), i64.const(0x10000000000000n));
-  const denormal = i64.or(sign, i64.shrU(i64.shrU(fraction, i64.const(29)), i64.sub(i64.const(897), exponent)));
-  const isDenormal = i32.and(i64.geU(exponent, i64.const(874)), i64.leU(exponent, i64.const(896)));
-  return select(isDenormal, denormal, direct);
+  const shifted = i64.shrU(i64.shrU(fraction, i64.const(29)), i64.sub(i64.const(897), exponent));
+  // A number below the smallest single has an undefined result: a zero, as in QEMU.
+  const denormal = i64.or(sign, select(i64.geU(exponent, i64.const(874)), shifted, i64.const(0)));
+  return select(i64.gtU(exponent, i64.const(896)), direct, denormal);
 }
 
 const same = (value: D): D => value;

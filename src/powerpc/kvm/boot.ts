@@ -1,13 +1,11 @@
-import { HFSCR, LPCR, PTCR, SPR } from '../abi.ts';
+import { HFSCR, PTCR, SPR } from '../abi.ts';
 import { PARTITION_TABLE_PATS } from './partition.ts';
+import { HOST_LPCR } from './registers.ts';
 import type { Ctx } from './state.ts';
 
 /** Facilities that guests may use; the rest are Hypervisor Facility Unavailable, an illegal instruction to the guest. */
 const GUEST_FACILITIES =
   HFSCR.FP | HFSCR.VEC_VSX | HFSCR.DSCR | HFSCR.PM | HFSCR.BHRB | HFSCR.EBB | HFSCR.TAR | HFSCR.MSGP;
-
-/** LPCR while no guest was loaded yet. */
-const HOST_LPCR = LPCR.HDICE | LPCR.HVICE | LPCR.LPES | LPCR.HEIC | LPCR.LD | LPCR.HR | LPCR.UPRT;
 
 /** What the hypervisor sets up on a physical CPU before anything else. */
 export function bootCpu({ kvm, port }: Ctx): void {

@@ -102,6 +102,7 @@ function announce({ kvm, port }: Ctx, { info, context }: ExitJob, number: number
   const name = hcallName(number);
   count(kvm.statistics.hypercalls, name);
   const ofUltravisor = info.secure && number >= ULTRAVISOR_HCALLS.first && number <= ULTRAVISOR_HCALLS.last;
+  context.upcall = ofUltravisor;
   const user = (context.msr & MSR.PR) === 0n ? '' : ' user';
   kvm.trace?.emit({
     type: 'call',

@@ -33,6 +33,7 @@ export function captureExit(port: RegisterPort, vector: bigint, context: GuestCo
   context.msr = status & ~SRR1.STATUS;
   context.secure = (status & MSR.S) !== 0n;
   context.live = true;
+  context.upcall = false;
   const storage = vector === VECTOR.HV_DATA_STORAGE || vector === VECTOR.HV_INSTRUCTION_STORAGE;
   return {
     vector,

@@ -5,6 +5,7 @@ import type { Frame } from './memslot.ts';
 import { normalFrame } from './move-frame.ts';
 import { type Ctx, vmOf } from './state.ts';
 import { VM_LIFE_CYCLE, vmState } from './vm-state.ts';
+import { kickAll } from './wake-up.ts';
 
 /**
  * H_SVM_INIT_ABORT: Transient back to Normal. Paged-in frames come back by UV_PAGE_OUT; their contents are undefined. The status is the
@@ -29,6 +30,7 @@ export function runInitAbort(ctx: Ctx, job: InitAbortJob, result: number): Step 
     case 'terminate':
       vm.secureGuest = 0;
       vm.transition = null;
+      kickAll(vm);
       return { do: 'give', value: H_CODE.H_PARAMETER };
   }
 }

@@ -3,6 +3,7 @@ import type { InitStartJob, Step } from './job.ts';
 import { clearTree } from './radix.ts';
 import { type Ctx, vmOf } from './state.ts';
 import { KVMPPC_SECURE_INIT_START, VM_LIFE_CYCLE, vmState } from './vm-state.ts';
+import { kickAll, runsElsewhere } from './wake-up.ts';
 
 /**
  * H_SVM_INIT_START: Normal to Transient; every memory slot is registered with the Ultravisor (power-pef.md 4.2). The VM is flagged even
@@ -18,8 +19,12 @@ export function runInitStart(ctx: Ctx, job: InitStartJob, result: number): Step 
       vm.transition = ctx.cpu.loaded?.vcpu ?? null;
       if (!kvm.uvmem.exists) return give(H_CODE.H_UNSUPPORTED);
       if (!vm.svmEnabled) return give(H_CODE.H_AUTHORITY);
-      job.step = 'register';
-      return register(ctx, job);
+      job.step = 'quiesce';
+      kickAll(vm);
+      return quiesce(ctx, job);
+
+    case 'quiesce':
+      return quiesce(ctx, job);
 
     case 'register':
       if (result < U_CODE.U_SUCCESS) {
@@ -32,6 +37,13 @@ export function runInitStart(ctx: Ctx, job: InitStartJob, result: number): Step 
     case 'undo':
       return undo(ctx, job);
   }
+}
+
+/** A Transient VM does not execute in supervisor state: waits until the other vCPUs have left (power-pef.md 5.1). */
+function quiesce(ctx: Ctx, job: InitStartJob): Step {
+  if (runsElsewhere(ctx.kvm, vmOf(ctx.kvm, job.lpid), ctx.cpu.index)) return { do: 'wait' };
+  job.step = 'register';
+  return register(ctx, job);
 }
 
 /** Registers the job's slot, or finishes after the last. */

@@ -1,6 +1,6 @@
-import { H_CODE, H_PROC_TBL, LPCR, PATE_DW1, H_SET_MODE_RESOURCE as RESOURCE, SPR } from '../abi.ts';
+import { H_CODE, H_PROC_TBL, LPCR, PATE_DW1, H_SET_MODE_RESOURCE as RESOURCE } from '../abi.ts';
 import type { HcallAnswer, HcallHandler } from './hcall-types.ts';
-import { guestLpcr } from './registers.ts';
+import { kickAll } from './wake-up.ts';
 
 const AIL_SHIFT = 23n;
 /** An AIL of 1 was never defined to do anything; those above 3 do not fit. */
@@ -8,7 +8,7 @@ const AIL_VALUES: readonly bigint[] = [0n, 2n, 3n];
 const KNOWN_FLAGS = H_PROC_TBL.OPERATION | H_PROC_TBL.RADIX | 2n | H_PROC_TBL.GTSE;
 
 /** H_SET_MODE: byte order and place of the guest's interrupts, for all its vCPUs (power-pef.md 9.5). */
-export const hSetMode: HcallHandler = ({ ctx, vm, args: [mflags, resource, value1, value2] }) => {
+export const hSetMode: HcallHandler = ({ vm, args: [mflags, resource, value1, value2] }) => {
   if (resource !== RESOURCE.LE && resource !== RESOURCE.AIL) return H_CODE.H_P2;
   if (value1 !== 0n) return H_CODE.H_P3;
   if (value2 !== 0n) return H_CODE.H_P4;
@@ -19,7 +19,8 @@ export const hSetMode: HcallHandler = ({ ctx, vm, args: [mflags, resource, value
     if (!AIL_VALUES.includes(mflags)) return H_CODE.H_UNSUPPORTED_FLAG_START;
     vm.lpcr = (vm.lpcr & ~LPCR.AIL) | (mflags << AIL_SHIFT);
   }
-  ctx.port.setSpr(SPR.LPCR, guestLpcr(vm));
+  // Each CPU gets the new LPCR with the next entry of its vCPU.
+  kickAll(vm);
   return H_CODE.H_SUCCESS;
 };
 

@@ -55,6 +55,17 @@ export function countYield(memory: GuestMemory, vm: Vm, vcpu: Vcpu): void {
   }
 }
 
+/** The yield count of a vCPU's VPA; undefined if it has none that can be read. */
+export function readYieldCount(memory: GuestMemory, vm: Vm, vcpu: Vcpu): bigint | undefined {
+  if (vcpu.vpa === null) return undefined;
+  try {
+    return BigInt(memory.readU32(vm, vcpu.vpa.gpa + YIELD_COUNT_OFFSET));
+  } catch (error) {
+    if (!(error instanceof GuestFault)) throw error;
+    return undefined;
+  }
+}
+
 function registerVpa({ ctx, vm }: HcallRequest, vcpu: Vcpu, address: bigint): number {
   if (!usableAddress(address)) return H_CODE.H_PARAMETER;
   const { memory } = ctx.kvm;

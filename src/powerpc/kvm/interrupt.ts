@@ -1,7 +1,8 @@
 import { AIL3_OFFSET, LPCR, MSR, SPR, SRR1, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { setGuestSrr } from './registers.ts';
-import { endVm, type GuestContext, type Vm } from './vm.ts';
+import { guestLpcr, setGuestSrr } from './registers.ts';
+import type { GuestContext, Vcpu, Vm } from './vm.ts';
+import { hasExternal } from './xics.ts';
 
 const TRANSLATION = MSR.IR | MSR.DR;
 
@@ -27,6 +28,23 @@ export function injectInterrupt(
   setGuestSrr(port, context, context.pc, (context.msr & ~SRR1.STATUS) | flags);
   context.pc = pc;
   context.msr = msr;
+}
+
+/**
+ * Last thing before a vCPU goes on: its external interrupt or system reset, if it can take it now. LPCR[MER] has one that it cannot take yet
+ * come as soon as it can: to us from a normal guest, to the Ultravisor, which delivers it, from a secure one (power-pef.md 1.9, 6.3).
+ */
+export function deliverInterrupts(port: RegisterPort, vm: Vm, vcpu: Vcpu): void {
+  const { context } = vcpu;
+  const external = hasExternal(vm.xics, vcpu.id);
+  port.setSpr(SPR.LPCR, guestLpcr(vm) | (external ? LPCR.MER : 0n));
+  if (context.upcall) return;
+  if (vcpu.systemReset) {
+    vcpu.systemReset = false;
+    injectInterrupt(port, vm, context, VECTOR.SYSTEM_RESET, 0n);
+  } else if (external && (context.msr & MSR.EE) !== 0n) {
+    injectInterrupt(port, vm, context, VECTOR.EXTERNAL, 0n);
+  }
 }
 
 /** Delivers a program interrupt; `cause` is one of `SRR1.PROGRAM_…`. */
@@ -56,12 +74,7 @@ export function injectNothingThere(
   injectMachineCheck(port, vm, context, status);
 }
 
-/** Delivers a machine check; a guest that has them disabled stops, as a CPU enters checkstop. */
+/** Delivers a machine check. A guest never has them disabled: each entry sets MSR[ME]. */
 export function injectMachineCheck(port: RegisterPort, vm: Vm, context: GuestContext, flags: bigint): void {
-  if ((context.msr & MSR.ME) === 0n) {
-    const where = `0x${context.pc.toString(16)}`;
-    endVm(vm, { kind: 'crashed', detail: `machine check at ${where} with MSR[ME]=0` });
-    return;
-  }
   injectInterrupt(port, vm, context, VECTOR.MACHINE_CHECK, flags);
 }

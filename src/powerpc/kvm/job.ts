@@ -116,7 +116,7 @@ export interface SharedFaultJob extends JobRecord {
 export interface InitStartJob extends JobRecord {
   readonly kind: 'init-start';
   readonly lpid: number;
-  step: 'start' | 'register' | 'undo';
+  step: 'start' | 'quiesce' | 'register' | 'undo';
   /** The slot that is being registered or unregistered. */
   slot: number;
 }
@@ -166,5 +166,7 @@ export type Step =
   | { readonly do: 'job'; readonly job: Job }
   /** Is done; `value` goes to the job below. */
   | { readonly do: 'give'; readonly value: number }
+  /** Stops until another CPU looks at something; the job runs again. Registers stay as they are. */
+  | { readonly do: 'wait' }
   /** Leaves the hypervisor. What is below on the stack stays. */
   | { readonly do: 'leave'; readonly stub: keyof typeof STUBS; readonly waitFor: UvReturnJob | null };

@@ -1,6 +1,6 @@
 import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
-import { MSR, PATE_DW1, registerToCode, UV_MEM_SLOTS, UV_PAGE_SIZE, ultracallName } from '../abi.ts';
+import { MSR, PATE_DW1, registerToCode, SPR, UV_MEM_SLOTS, UV_PAGE_SIZE, ultracallName } from '../abi.ts';
 import { type NativeLevel, type RegisterPort, STUBS, type Stub } from '../cpu/port.ts';
 import { bootCpu } from './boot.ts';
 import { captureExit, idleExit } from './exit-info.ts';
@@ -18,6 +18,8 @@ import type { UserSpace } from './user-space.ts';
 import { UvmemPool } from './uvmem.ts';
 import { createContext, createVcpu, type EntryState, startVcpu, type Vm } from './vm.ts';
 import { VM_LIFE_CYCLE, vmState } from './vm-state.ts';
+import { ringDoorbells } from './wake-up.ts';
+import { claimSource, createXics, pulse } from './xics.ts';
 
 /** What the hypervisor is built from. */
 export interface KvmOptions {
@@ -84,7 +86,13 @@ export class Kvm implements NativeLevel {
       timeSlice: options.timeSlice ?? DEFAULT_TIME_SLICE,
       vms: new Map(),
       userSpace: new Map(),
-      cpus: Array.from({ length: options.cpus }, (_, index) => ({ index, loaded: null, jobs: [] })),
+      cpus: Array.from({ length: options.cpus }, (_, index) => ({
+        index,
+        loaded: null,
+        inGuest: false,
+        waiting: false,
+        jobs: [],
+      })),
       requests: [],
       statistics: { exits: {}, hypercalls: {}, ultracalls: {} },
     };
@@ -129,6 +137,7 @@ export class Kvm implements NativeLevel {
       ready: false,
       processTable: PATE_DW1.GR,
       lpcr: 0n,
+      xics: createXics(spec.vcpus),
       pins: new Map(),
       end: null,
       finalFrames: null,
@@ -139,6 +148,16 @@ export class Kvm implements NativeLevel {
     this.#state.userSpace.set(lpid, spec.userSpace);
     this.#state.requests.push({ kind: 'write-pate', lpid, processTable: PATE_DW1.GR, waiting: false });
     return vm;
+  }
+
+  /** Gives a device of a VM an interrupt source (KVM_CREATE_IRQCHIP). @throws RangeError if it cannot have that number */
+  claimInterrupt(vm: Vm, number: number): void {
+    claimSource(vm.xics, number);
+  }
+
+  /** A device of a VM pulses its interrupt (KVM_IRQ_LINE); its vCPU learns of it when a CPU next leaves the hypervisor. */
+  pulseInterrupt(vm: Vm, number: number): void {
+    pulse(vm.xics, number);
   }
 
   /** How many frames of the VM are in each state, `unbacked` for Normal ones that nobody touched; at its end for one that has ended. */
@@ -195,11 +214,16 @@ export class Kvm implements NativeLevel {
     if (nia === this.#bootEntry) return this.boot(port);
     const cpu = this.#state.cpus[port.cpu];
     const ctx: Ctx = { kvm: this.#state, port, cpu };
+    cpu.inGuest = false;
     if (nia === port.stubPage + BigInt(STUBS.ultracall.offset + 4)) return run(ctx, registerToCode(port.gpr(3)));
     // Whatever comes otherwise, UV_RETURN did not come back, and so did not fail.
     if (cpu.jobs.at(-1)?.kind === 'uv-return') cpu.jobs.pop();
-    if (nia === port.stubPage + BigInt(STUBS.stop.offset + 4)) cpu.jobs.push(idleExit());
-    else cpu.jobs.push(exitJob(ctx, nia));
+    if (nia === port.stubPage + BigInt(STUBS.stop.offset + 4)) {
+      // What ended the wait is answered by looking around; left alone, it would end the next one too.
+      port.clearDoorbell();
+      if (cpu.waiting) cpu.waiting = false;
+      else cpu.jobs.push(idleExit());
+    } else cpu.jobs.push(exitJob(ctx, nia));
     return run(ctx, 0);
   }
 
@@ -235,7 +259,14 @@ function run(ctx: Ctx, result: number): Stub {
       case 'leave':
         jobs.pop();
         if (step.waitFor !== null) jobs.push(step.waitFor);
+        ctx.cpu.inGuest = step.stub !== 'stop';
+        ringDoorbells(ctx);
         return step.stub;
+      case 'wait':
+        ctx.cpu.waiting = true;
+        ringDoorbells(ctx);
+        ctx.port.setSpr(SPR.HDEC, ctx.kvm.timeSlice);
+        return 'stop';
     }
   }
 }

@@ -5,6 +5,9 @@ import type { GuestContext, Vcpu, Vm } from './vm.ts';
 /** LPCR of every guest: radix, its own `tlbie`, external interrupts straight to it, the large decrementer of its device tree. */
 const GUEST_LPCR = LPCR.HDICE | LPCR.HVICE | LPCR.LPES | LPCR.HEIC | LPCR.GTSE | LPCR.LD | LPCR.HR | LPCR.UPRT;
 
+/** LPCR while no guest is loaded. */
+export const HOST_LPCR = LPCR.HDICE | LPCR.HVICE | LPCR.LPES | LPCR.HEIC | LPCR.LD | LPCR.HR | LPCR.UPRT;
+
 /** Registers that stay in the CPU from an exit to the next entry, and change hands when another vCPU is loaded. */
 const SWITCHED_SPRS = [
   SPR.DSCR,
@@ -26,6 +29,22 @@ const SWITCHED_SPRS = [
   SPR.BESCR,
   SPR.TAR,
   SPR.PPR,
+  SPR.TIDR,
+  SPR.PSPB,
+  SPR.DPDES,
+  SPR.MMCR0,
+  SPR.MMCR1,
+  SPR.MMCR2,
+  SPR.MMCRA,
+  SPR.PMC1,
+  SPR.PMC2,
+  SPR.PMC3,
+  SPR.PMC4,
+  SPR.PMC5,
+  SPR.PMC6,
+  SPR.SIER,
+  SPR.SIAR,
+  SPR.SDAR,
 ] as const;
 
 /** A general register of the stopped guest. */
@@ -87,6 +106,7 @@ export function unloadVcpu(port: RegisterPort, vcpu: Vcpu): void {
   vcpu.decrementerExpires = port.spr(SPR.TB) + BigInt.asIntN(64, port.spr(SPR.DEC));
   for (const n of SWITCHED_SPRS) vcpu.spr.set(n, port.spr(n));
   for (let n = 0; n < 32; n++) vcpu.fpr[n] = port.fpr(n);
+  vcpu.fpscr = port.fpscr();
 }
 
 /** Puts a vCPU on the CPU, except for what `restoreContext` does. */
@@ -96,4 +116,5 @@ export function loadVcpu(port: RegisterPort, vm: Vm, vcpu: Vcpu): void {
   port.setSpr(SPR.DEC, BigInt.asUintN(64, vcpu.decrementerExpires - port.spr(SPR.TB)));
   for (const n of SWITCHED_SPRS) port.setSpr(n, vcpu.spr.get(n) ?? 0n);
   for (let n = 0; n < 32; n++) port.setFpr(n, vcpu.fpr[n]);
+  port.setFpscr(vcpu.fpscr);
 }

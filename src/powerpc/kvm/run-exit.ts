@@ -1,7 +1,7 @@
-import { H_CODE, MSR, SPR, SRR1, ULTRACALL, VECTOR } from '../abi.ts';
+import { AIL3_OFFSET, H_CODE, MSR, SPR, SRR1, ULTRACALL, VECTOR } from '../abi.ts';
 import { dispatchHypercall, finishHypercall } from './dispatch-hypercall.ts';
 import { exitReason } from './exit-info.ts';
-import { injectMachineCheck, injectProgram } from './interrupt.ts';
+import { deliverInterrupts, injectMachineCheck, injectProgram } from './interrupt.ts';
 import type { ExitJob, Job, Step } from './job.ts';
 import { countFrames } from './memslot.ts';
 import { handlePageFault } from './page-fault.ts';
@@ -10,6 +10,7 @@ import { nextVcpu, prepareIdle } from './schedule.ts';
 import { type Ctx, loadedVcpu, vmOf } from './state.ts';
 import { count } from './statistics.ts';
 import { endVm, type GuestContext, type Vcpu, type Vm } from './vm.ts';
+import { kickAll, runsElsewhere } from './wake-up.ts';
 
 /** From the exit of a guest to the entry of the next: handles the exit, does what was asked for meanwhile, and goes back. */
 export function runExit(ctx: Ctx, job: ExitJob, result: number): Step {
@@ -84,6 +85,17 @@ function handle(ctx: Ctx, job: ExitJob, vm: Vm, vcpu: Vcpu, vector: bigint): Job
       return null;
 
     case VECTOR.HV_EMULATION_ASSISTANCE:
+      if (isProgramVector(context.pc)) {
+        // The interrupt's own handler begins with it, so it would come back for ever.
+        endVm(vm, {
+          kind: 'crashed',
+          detail: `illegal instruction at 0x${context.pc.toString(16)}, the program vector`,
+        });
+        return null;
+      }
+      injectProgram(port, vm, context, SRR1.PROGRAM_ILLEGAL);
+      return null;
+
     case VECTOR.HV_FACILITY_UNAVAILABLE:
       injectProgram(port, vm, context, SRR1.PROGRAM_ILLEGAL);
       return null;
@@ -101,6 +113,10 @@ function handle(ctx: Ctx, job: ExitJob, vm: Vm, vcpu: Vcpu, vector: bigint): Job
   }
 }
 
+function isProgramVector(pc: bigint): boolean {
+  return pc === VECTOR.PROGRAM || pc === (AIL3_OFFSET | VECTOR.PROGRAM);
+}
+
 /** The vCPU that exited. An upcall in the middle of an ultracall is for a VM as a whole, which may be another one: its first stands for it. */
 function callerOf(ctx: Ctx, { nested, info }: ExitJob): Vcpu | undefined {
   return nested ? ctx.kvm.vms.get(info.lpid)?.vcpus[0] : loadedVcpu(ctx);
@@ -116,9 +132,14 @@ function retry(ctx: Ctx, job: ExitJob, result: number): Job | null {
 }
 
 /** The end of a VM that nobody has taken down yet. */
-function nextTeardown({ kvm }: Ctx): Job | undefined {
+function nextTeardown({ kvm, cpu }: Ctx): Job | undefined {
   for (const vm of kvm.vms.values()) {
     if (vm.end === null || vm.finalFrames !== null) continue;
+    if (runsElsewhere(kvm, vm, cpu.index)) {
+      // The last CPU to leave it takes it down.
+      kickAll(vm);
+      continue;
+    }
     vm.finalFrames = countFrames(vm.slots);
     return { kind: 'destroy', lpid: vm.lpid, step: 'terminate' };
   }
@@ -127,6 +148,7 @@ function nextTeardown({ kvm }: Ctx): Job | undefined {
 
 function resume(ctx: Ctx, job: ExitJob): Step {
   const { kvm, port } = ctx;
+  for (const user of kvm.userSpace.values()) user.poll?.();
   const vcpu = nextVcpu(ctx, job.yields);
   if (vcpu === undefined) {
     prepareIdle(ctx);
@@ -134,10 +156,12 @@ function resume(ctx: Ctx, job: ExitJob): Step {
   }
   const vm = vmOf(kvm, vcpu.lpid);
   const { context } = vcpu;
+  deliverInterrupts(port, vm, vcpu);
   if (vm.secureGuest !== 0 || context.secure) return enterUltravisor(ctx, vm.lpid, context, false);
   restoreContext(port, context);
   port.setSpr(SPR.HSRR0, context.pc);
-  port.setSpr(SPR.HSRR1, context.msr & ~MSR.HV);
+  // A machine check must come to us, not checkstop the machine.
+  port.setSpr(SPR.HSRR1, (context.msr & ~MSR.HV) | MSR.ME);
   return { do: 'leave', stub: 'hrfid', waitFor: null };
 }
 

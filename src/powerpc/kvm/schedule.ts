@@ -1,9 +1,10 @@
-import { SPR } from '../abi.ts';
+import { MSR, SPR } from '../abi.ts';
 import { countYield } from './hcall-vpa.ts';
-import { loadVcpu, unloadVcpu } from './registers.ts';
+import { HOST_LPCR, loadVcpu, unloadVcpu } from './registers.ts';
 import { type Ctx, type KvmState, loadedVcpu, vmOf } from './state.ts';
 import type { Vcpu, Vm } from './vm.ts';
 import { vmState } from './vm-state.ts';
+import { hasExternal } from './xics.ts';
 
 /**
  * The vCPU to run next on this CPU: the loaded one if it can go on and does not yield, else the next in turn. It is put on the CPU with a
@@ -34,11 +35,12 @@ export function prepareIdle(ctx: Ctx): void {
   const now = port.spr(SPR.TB);
   let wait = kvm.timeSlice;
   for (const vcpu of vcpusOf(kvm, cpu.index)) {
-    if (vcpu.state !== 'ceded' || kvm.vms.get(vcpu.lpid)?.end !== null) continue;
+    if (!isAsleep(vcpu) || kvm.vms.get(vcpu.lpid)?.end !== null) continue;
     const left = vcpu.decrementerExpires - now;
     if (left < wait) wait = left;
   }
   const ticks = wait > 0n ? wait : 0n;
+  port.setSpr(SPR.LPCR, HOST_LPCR);
   port.setSpr(SPR.DEC, ticks);
   port.setSpr(SPR.HDEC, ticks);
 }
@@ -47,11 +49,23 @@ export function prepareIdle(ctx: Ctx): void {
 function wake(kvm: KvmState, vcpu: Vcpu, now: bigint): boolean {
   const vm = kvm.vms.get(vcpu.lpid);
   if (vm === undefined || !mayRun(vm, vcpu)) return false;
-  if (vcpu.state === 'ceded' && (vcpu.prodded || vcpu.decrementerExpires < now)) {
+  if (isAsleep(vcpu) && (vcpu.prodded || interrupted(vm, vcpu, now))) {
     vcpu.prodded = false;
     vcpu.state = 'running';
   }
   return vcpu.state === 'running';
+}
+
+function isAsleep({ state }: Vcpu): boolean {
+  return state === 'ceded' || state === 'conferred';
+}
+
+/** Whether a sleeping vCPU has an interrupt to wake up for. */
+function interrupted(vm: Vm, vcpu: Vcpu, now: bigint): boolean {
+  if (vcpu.systemReset) return true;
+  // H_CEDE turns interrupts on; whoever conferred to itself keeps what it had.
+  if (vcpu.state === 'conferred' && (vcpu.context.msr & MSR.EE) === 0n) return false;
+  return vcpu.decrementerExpires < now || hasExternal(vm.xics, vcpu.id);
 }
 
 function mayRun(vm: Vm, vcpu: Vcpu): boolean {

@@ -15,6 +15,10 @@ export interface CpuRecord {
   readonly index: number;
   /** The vCPU whose registers the CPU holds. */
   loaded: { readonly lpid: number; readonly vcpu: number } | null;
+  /** It executes the loaded vCPU, or the Ultravisor does something for it. */
+  inGuest: boolean;
+  /** It stopped in the middle of a job, until another CPU has left a VM. */
+  waiting: boolean;
   /** Jobs under way, the current one last. */
   readonly jobs: Job[];
 }

@@ -28,4 +28,6 @@ export interface HypercallResult {
 export interface UserSpace {
   /** @returns undefined for a hypercall that the VMM does not know */
   hypercall(call: UserHypercall): HypercallResult | undefined;
+  /** The hypervisor has control: time to look whether a device has input. */
+  poll?(): void;
 }

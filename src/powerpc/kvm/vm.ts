@@ -1,6 +1,7 @@
 import { LPCR, MSR } from '../abi.ts';
 import type { Memslot } from './memslot.ts';
 import type { PartitionTree } from './radix.ts';
+import type { Xics } from './xics.ts';
 
 /** How a VM ended. */
 export interface VmEnd {
@@ -30,6 +31,8 @@ export interface GuestContext {
   secure: boolean;
   /** All but `pc` and `msr` are still in the CPU's registers, and what stands here is stale. */
   live: boolean;
+  /** The last exit was a call of the Ultravisor's own: what the guest itself does at the moment cannot be interrupted. */
+  upcall: boolean;
 }
 
 /** A context of zeros that is in nobody's registers. */
@@ -46,6 +49,7 @@ export function createContext(): GuestContext {
     msr: 0n,
     secure: false,
     live: false,
+    upcall: false,
   };
 }
 
@@ -62,16 +66,24 @@ export interface Vcpu {
   readonly lpid: number;
   /** The physical CPU that runs it. */
   readonly cpu: number;
-  /** `stopped` waits for start-cpu; `ceded` for its decrementer, an interrupt or H_PROD. */
-  state: 'stopped' | 'running' | 'ceded';
+  /**
+   * `stopped` waits for start-cpu; `ceded` for its decrementer, an interrupt or H_PROD; `conferred`, having conferred to itself, for H_PROD, or
+   * for what `ceded` waits for if MSR[EE] lets it through.
+   */
+  state: 'stopped' | 'running' | 'ceded' | 'conferred';
   /** H_PROD came while it was not ceded. */
   prodded: boolean;
+  /** H_SIGNAL_SYS_RESET: takes a system reset interrupt when it next can. */
+  systemReset: boolean;
+  /** Its physical CPU has to look at it again, and was not told yet. */
+  kicked: boolean;
   /** Time base at which its decrementer goes negative. */
   decrementerExpires: bigint;
   readonly context: GuestContext;
   /** Registers that only change hands when another vCPU is loaded: special purpose registers by number, then floating point. */
   spr: Map<number, bigint>;
   fpr: bigint[];
+  fpscr: bigint;
   vpa: RegisteredArea | null;
   dtl: RegisteredArea | null;
   slbShadow: RegisteredArea | null;
@@ -96,6 +108,7 @@ export interface Vm {
   processTable: bigint;
   /** LPCR fields that the guest chose by H_SET_MODE. */
   lpcr: bigint;
+  readonly xics: Xics;
   /** How often each frame is pinned; a pinned page cannot move to secure memory. */
   readonly pins: Map<number, number>;
   end: VmEnd | null;
@@ -120,10 +133,13 @@ export function createVcpu(id: number, lpid: number, cpu: number): Vcpu {
     cpu,
     state: 'stopped',
     prodded: false,
+    systemReset: false,
+    kicked: false,
     decrementerExpires: 0n,
     context: createContext(),
     spr: new Map(),
     fpr: new Array<bigint>(32).fill(0n),
+    fpscr: 0n,
     vpa: null,
     dtl: null,
     slbShadow: null,
@@ -133,14 +149,23 @@ export function createVcpu(id: number, lpid: number, cpu: number): Vcpu {
 /** What a decrementer is at the start: the most that 32 bits hold. */
 const FIRST_DECREMENTER = 0x7fffffffn;
 
+/** The register in which the Ultravisor names what it waits for (6.2.1). */
+const COOKIE_GPR = 31;
+
 /** Makes a stopped vCPU runnable with all its registers zero but those named. `timebase` is the time base now. */
 export function startVcpu(vcpu: Vcpu, entry: EntryState, timebase: bigint): void {
+  // A vCPU of a secure VM stopped inside a call that the Ultravisor waits for: by R31, as it came, it knows that it has ended (6.7).
+  const cookie = vcpu.context.secure ? vcpu.context.gpr[COOKIE_GPR] : 0n;
   Object.assign(vcpu.context, createContext(), { gpr: vcpu.context.gpr, pc: entry.pc, msr: entry.msr });
   vcpu.context.gpr.fill(0n);
+  vcpu.context.gpr[COOKIE_GPR] = cookie;
   for (const [n, value] of Object.entries(entry.gpr)) vcpu.context.gpr[Number(n)] = value;
   vcpu.spr = new Map();
   vcpu.fpr.fill(0n);
+  vcpu.fpscr = 0n;
   vcpu.prodded = false;
+  vcpu.systemReset = false;
+  vcpu.kicked = true;
   vcpu.decrementerExpires = timebase + FIRST_DECREMENTER;
   vcpu.state = 'running';
 }

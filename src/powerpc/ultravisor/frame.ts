@@ -24,6 +24,7 @@ export interface Frame {
   readonly image: bigint;
   readonly gprs: bigint[];
   readonly fprs: bigint[];
+  readonly fpscr: bigint;
   cr: number;
   /** In the order of `SAVED_SPRS`. */
   readonly sprs: bigint[];
@@ -39,6 +40,7 @@ export function saveFrame(port: RegisterPort, { nia, msr, image }: Interrupted):
     image,
     gprs: Array.from({ length: GPRS }, (_, n) => port.gpr(n)),
     fprs: Array.from({ length: FPRS }, (_, n) => port.fpr(n)),
+    fpscr: port.fpscr(),
     cr: port.cr(),
     sprs: SAVED_SPRS.map((spr) => port.spr(spr)),
     decrementerExpiry: readDecrementer(port) + port.spr(SPR.TB),
@@ -53,6 +55,7 @@ export function blankFrame(port: RegisterPort, nia: bigint, msr: bigint, decreme
     image: msr,
     gprs: new Array(GPRS).fill(0n),
     fprs: new Array(FPRS).fill(0n),
+    fpscr: 0n,
     cr: 0,
     sprs: new Array(SAVED_SPRS.length).fill(0n),
     decrementerExpiry: decrementer + port.spr(SPR.TB),
@@ -73,6 +76,7 @@ export function frameSpr(frame: Frame, spr: number): bigint {
 export function restoreFrame(port: RegisterPort, frame: Frame): void {
   for (const [n, value] of frame.gprs.entries()) port.setGpr(n, value);
   for (const [n, value] of frame.fprs.entries()) port.setFpr(n, value);
+  port.setFpscr(frame.fpscr);
   port.setCr(frame.cr);
   for (const [i, spr] of SAVED_SPRS.entries()) port.setSpr(spr, frame.sprs[i]);
   port.setSpr(SPR.DEC, decrementerValue(port, frame.decrementerExpiry - port.spr(SPR.TB)));

@@ -93,6 +93,7 @@ function enterNeutral(
   for (const [i, value] of args.entries()) port.setGpr(3 + i, value);
   port.setGpr(COOKIE_GPR, BigInt(cookie));
   for (let n = 0; n < FPRS; n++) port.setFpr(n, 0n);
+  port.setFpscr(0n);
   port.setCr(0);
   for (const { spr, keep = 0n, set = 0n, realAt = [] } of NEUTRAL_SPRS) {
     if (realAt.includes(vector)) continue;

@@ -30,7 +30,8 @@ export const PPR_SHOWN = 0x0010000000000000n;
 export const DEC_SHOWN = 0x7fffffffn;
 
 /**
- * The table of 6.2.1, and two registers of the guest that it leaves out: AMR and BESCR. The save registers SRR0, SRR1, HSRR0 and HSRR1, which show cookie and guest MSR, and the
+ * The table of 6.2.1, and two registers of the guest that it leaves out: AMR and BESCR. (A third is FPSCR, which is no SPR; it goes with the
+ * floating point registers.) The save registers SRR0, SRR1, HSRR0 and HSRR1, which show cookie and guest MSR, and the
  * decrementer, which shows `DEC_SHOWN`, are written by `hypervisor-entry.ts`. A register that is neither there nor here
  * is `PASSED`.
  */

@@ -10,7 +10,7 @@ import {
 import { PVR_POWER9_DD23, RTAS_TOKEN } from '../abi.ts';
 import { type GuestRange, rtasSize, TIMEBASE_FREQUENCY } from './layout.ts';
 import { RTAS_CALLS, RTAS_TEXT } from './rtas.ts';
-import { VTY_REG } from './vty.ts';
+import { VTY_INTERRUPT, VTY_REG } from './vty.ts';
 
 /** What differs between the device trees of two pseries guests. */
 export interface PseriesTree {
@@ -30,6 +30,8 @@ export interface PseriesTree {
 export const NO_VEC5 = Uint8Array.of(0, 0);
 
 const EMPTY = new Uint8Array(0);
+/** The phandle of the interrupt controller; Open Firmware counts on from it. */
+export const XICP_PHANDLE = 0x1111;
 const LMB_SIZE = 0x10000000;
 const CACHE_LINE = 128;
 const L1_SIZE = 32768;
@@ -38,10 +40,11 @@ const L1_SIZE = 32768;
 const PLATFORM_SUPPORT = Uint8Array.of(23, 0x00, 24, 0x40, 25, 0x00, 26, 0x40);
 
 /** What the hypercalls can do, by LoPAPR's names. */
-const HYPERTAS_FUNCTIONS = ['hcall-term', 'hcall-splpar', 'hcall-set-mode'];
+const HYPERTAS_FUNCTIONS = ['hcall-term', 'hcall-interrupt', 'hcall-vio', 'hcall-splpar', 'hcall-set-mode'];
 
 /**
- * The device tree of a `pseries` guest: what QEMU tells, of what is there (power-pef.md 9.5). No phandles: Open Firmware adds them.
+ * The device tree of a `pseries` guest: what QEMU tells, of what is there (power-pef.md 9.5). No phandles but the interrupt
+ * controller's: Open Firmware adds the others.
  */
 export function pseriesTree(tree: PseriesTree): FdtNode {
   return fdtNode(
@@ -53,7 +56,15 @@ export function pseriesTree(tree: PseriesTree): FdtNode {
       model: stringValue('IBM pSeries (emulated by qemu)'),
       device_type: stringValue('chrp'),
     },
-    [chosen(tree), rtas(tree), cpus(tree.cpus), vdevice(), hypervisor(), memory(tree.memory)],
+    [
+      chosen(tree),
+      rtas(tree),
+      cpus(tree.cpus),
+      vdevice(),
+      hypervisor(),
+      memory(tree.memory),
+      interruptController(tree.cpus),
+    ],
   );
 }
 
@@ -124,6 +135,8 @@ function vdevice(): FdtNode {
   return fdtNode(
     'vdevice',
     {
+      'interrupt-controller': EMPTY,
+      '#interrupt-cells': u32Value(2),
       '#size-cells': u32Value(0),
       '#address-cells': u32Value(1),
       compatible: stringValue('IBM,vdevice'),
@@ -131,12 +144,27 @@ function vdevice(): FdtNode {
     },
     [
       fdtNode(`vty@${VTY_REG.toString(16)}`, {
+        // The second cell says that it is edge-triggered.
+        interrupts: cellsValue(VTY_INTERRUPT, 0),
         compatible: stringValue('hvterm1'),
         device_type: stringValue('serial'),
         reg: u32Value(VTY_REG),
       }),
     ],
   );
+}
+
+/** XICS: the presentation controllers of all processors. Its phandle is QEMU's. */
+function interruptController(servers: number): FdtNode {
+  return fdtNode('interrupt-controller', {
+    phandle: u32Value(XICP_PHANDLE),
+    'linux,phandle': u32Value(XICP_PHANDLE),
+    '#interrupt-cells': u32Value(2),
+    'ibm,interrupt-server-ranges': cellsValue(0, servers),
+    'interrupt-controller': EMPTY,
+    compatible: stringValue('IBM,ppc-xicp'),
+    device_type: stringValue('PowerPC-External-Interrupt-Presentation'),
+  });
 }
 
 function hypervisor(): FdtNode {

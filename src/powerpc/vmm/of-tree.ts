@@ -1,4 +1,4 @@
-import { type FdtNode, findNode, u32Value } from '../../image/fdt.ts';
+import { asU32, type FdtNode, findNode, u32Value } from '../../image/fdt.ts';
 
 /** QEMU's first phandle of a node that has none: its interrupt controller has the one before. */
 const FIRST_PHANDLE = 0x1112;
@@ -6,11 +6,12 @@ const FIRST_PHANDLE = 0x1112;
 /** A device tree whose nodes have phandles, as Open Firmware shows it. */
 export class OfTree {
   readonly root: FdtNode;
+  #next = FIRST_PHANDLE;
   readonly #byPhandle = new Map<number, FdtNode>();
   readonly #phandles = new Map<FdtNode, number>();
   readonly #parents = new Map<FdtNode, FdtNode>();
 
-  /** Gives each node of the tree a phandle, in order, and adds it as a property. */
+  /** Gives each node of the tree that has none a phandle, in order, and adds it as a property. */
   constructor(root: FdtNode) {
     this.root = root;
     this.#add(root);
@@ -53,10 +54,11 @@ export class OfTree {
   }
 
   #add(node: FdtNode): void {
-    const phandle = FIRST_PHANDLE + this.#phandles.size;
+    const given = node.properties.get('phandle');
+    const phandle = given === undefined ? this.#next++ : asU32(given);
     this.#byPhandle.set(phandle, node);
     this.#phandles.set(node, phandle);
-    node.properties.set('phandle', u32Value(phandle));
+    if (given === undefined) node.properties.set('phandle', u32Value(phandle));
     for (const child of node.children) {
       this.#parents.set(child, node);
       this.#add(child);

@@ -2,6 +2,7 @@ import { H_CODE, RTAS_MAX_ARGS, RTAS_STATUS, RTAS_TOKEN } from '../abi.ts';
 import type { GuestMemory } from '../kvm/guest-memory.ts';
 import type { HypercallResult, UserHypercall } from '../kvm/user-space.ts';
 import { endVm, startCpuMsr, startVcpu } from '../kvm/vm.ts';
+import { LEAST_FAVOURED, route } from '../kvm/xics.ts';
 import { TIMEBASE_FREQUENCY } from './layout.ts';
 import type { Vty } from './vty.ts';
 
@@ -109,6 +110,10 @@ const CALLS = {
     run: ({ args: [parameter] }) =>
       [SPLPAR_CHARACTERISTICS, DIAGNOSTICS_RUN_MODE, UUID].includes(parameter) ? NOT_AUTHORIZED : NOT_SUPPORTED,
   },
+  'ibm,set-xive': { nargs: 3, nret: 1, run: setXive },
+  'ibm,get-xive': { nargs: 1, nret: 3, run: getXive },
+  'ibm,int-off': { nargs: 1, nret: 1, run: interruptOff },
+  'ibm,int-on': { nargs: 1, nret: 1, run: interruptOn },
   'check-exception': {
     nret: 1,
     run: ({ args }) => (args.length === 6 || args.length === 7 ? NO_ERRORS_FOUND : PARAMETER),
@@ -173,6 +178,35 @@ function setTimeOfDay({ context, call, args }: RtasRequest): number {
   if (!Number.isFinite(wanted)) return PARAMETER;
   const milliseconds = Number((call.timebase * 1000n) / BigInt(TIMEBASE_FREQUENCY));
   context.clockOffset = wanted - EPOCH - milliseconds;
+  return SUCCESS;
+}
+
+/** Interrupt number, server and priority (PAPR; QEMU's rtas_set_xive). */
+function setXive({ call: { vm }, args: [number, server, priority] }: RtasRequest): number {
+  if (!vm.xics.sources.has(number) || vm.vcpus[server] === undefined || priority > LEAST_FAVOURED) return PARAMETER;
+  route(vm.xics, number, { server, priority, savedPriority: priority });
+  return SUCCESS;
+}
+
+function getXive({ call: { vm }, args: [number] }: RtasRequest): RtasAnswer {
+  const source = vm.xics.sources.get(number);
+  return source === undefined ? PARAMETER : [SUCCESS, source.server, source.priority];
+}
+
+/** Masks a source; ibm,int-on brings its priority back. */
+function interruptOff({ call: { vm }, args: [number] }: RtasRequest): number {
+  const source = vm.xics.sources.get(number);
+  if (source === undefined) return PARAMETER;
+  const { server, priority } = source;
+  route(vm.xics, number, { server, priority: LEAST_FAVOURED, savedPriority: priority });
+  return SUCCESS;
+}
+
+function interruptOn({ call: { vm }, args: [number] }: RtasRequest): number {
+  const source = vm.xics.sources.get(number);
+  if (source === undefined) return PARAMETER;
+  const { server, savedPriority } = source;
+  route(vm.xics, number, { server, priority: savedPriority, savedPriority });
   return SUCCESS;
 }
 

@@ -24,7 +24,7 @@ import { logicalCiLoad, logicalCiStore } from './logical-ci.ts';
 import { OpenFirmware, type TreeChanges } from './openfirmware.ts';
 import { OptionError } from './option-error.ts';
 import { hRtas, RTAS_TEXT, type RtasContext } from './rtas.ts';
-import { Vty } from './vty.ts';
+import { VTY_INTERRUPT, Vty } from './vty.ts';
 
 /** A `pseries` guest. */
 export interface SpaprOptions {
@@ -73,6 +73,7 @@ export class Spapr implements UserSpace {
   readonly #vty: Vty;
   readonly #rtas: RtasContext;
   readonly #firmware: OpenFirmware | null;
+  readonly #kvm: Kvm;
 
   /**
    * Makes the VM and fills its memory; it runs when the KVM half next has control.
@@ -82,6 +83,7 @@ export class Spapr implements UserSpace {
    */
   constructor(kvm: Kvm, view: HostView, options: SpaprOptions) {
     const plan = planMemory(options);
+    this.#kvm = kvm;
     const { memory: memorySize } = options;
     this.memory = new GuestMemory(view, kvm.pages);
     this.#vty = new Vty(options.console, options.trace);
@@ -94,6 +96,7 @@ export class Spapr implements UserSpace {
       entry: entryState(options, plan),
       userSpace: this,
     });
+    kvm.claimInterrupt(this.vm, VTY_INTERRUPT);
     try {
       this.#load(options, plan);
     } catch (error) {
@@ -114,12 +117,19 @@ export class Spapr implements UserSpace {
     }
   }
 
+  /** Looks whether something was typed. */
+  poll(): void {
+    if (this.vm.end === null && this.#vty.poll()) this.#kvm.pulseInterrupt(this.vm, VTY_INTERRUPT);
+  }
+
   hypercall(call: UserHypercall): HypercallResult | undefined {
     switch (call.number) {
       case HCALL.H_PUT_TERM_CHAR:
         return this.#vty.put(call);
       case HCALL.H_GET_TERM_CHAR:
         return this.#vty.get(call);
+      case HCALL.H_VIO_SIGNAL:
+        return this.#vty.signal(call);
       case HCALL.H_RTAS:
         return hRtas(this.#rtas, call);
       case HCALL.H_LOGICAL_CI_LOAD:

@@ -5,20 +5,36 @@ import type { HypercallResult, UserHypercall } from '../kvm/user-space.ts';
 
 /** Unit address of the console in /vdevice. */
 export const VTY_REG = 0x71000000;
+/** Its interrupt: the first that QEMU gives to a virtual I/O device. */
+export const VTY_INTERRUPT = 0x1100;
 
 const MAX_CHARS = 16;
 const CARRIAGE_RETURN = 0x0d;
+/** H_VIO_SIGNAL: the one kind of interrupt that a terminal has. */
+const SIGNAL_INPUT = 1n;
 
 /** QEMU's virtual terminal over a console back end: hvterm1, 16 characters a call (power-pef.md 9.5). */
 export class Vty {
   readonly #backend: ConsoleBackend;
   readonly #trace: TraceSink | null;
-  /** A character that was taken from the back end and did not fit. */
-  #held: number | null = null;
+  /** Characters that were taken from the back end and not by the guest. */
+  readonly #typed: number[] = [];
 
   constructor(backend: ConsoleBackend, trace: TraceSink | null) {
     this.#backend = backend;
     this.#trace = trace;
+  }
+
+  /** Takes input from the back end, as much as QEMU's terminal holds. @returns whether there is some where there was none: an interrupt */
+  poll(): boolean {
+    const before = this.#typed.length;
+    if (before < MAX_CHARS) this.#typed.push(...this.#backend.input(MAX_CHARS - before));
+    return before === 0 && this.#typed.length > 0;
+  }
+
+  /** H_VIO_SIGNAL: R4 unit address, R5 which interrupts are to come. QEMU's terminal, which this follows, raises its own whatever that says. */
+  signal({ args: [reg, mode] }: UserHypercall): HypercallResult {
+    return { status: isVty(reg) && (mode & ~SIGNAL_INPUT) === 0n ? H_CODE.H_SUCCESS : H_CODE.H_PARAMETER };
   }
 
   /** H_PUT_TERM_CHAR: R4 unit address, R5 length, R6 and R7 characters, the first in the highest byte. */
@@ -42,17 +58,14 @@ export class Vty {
     const bytes = new Uint8Array(MAX_CHARS);
     let length = 0;
     while (length < MAX_CHARS) {
-      const byte = this.#next();
+      if (this.#typed.length === 0) this.poll();
+      const [byte] = this.#typed;
       if (byte === undefined) break;
-      if (byte !== CARRIAGE_RETURN) {
-        bytes[length++] = byte;
-      } else if (length + 2 <= MAX_CHARS) {
-        bytes[length] = byte;
-        length += 2;
-      } else {
-        this.#held = byte;
-        break;
-      }
+      const room = byte === CARRIAGE_RETURN ? 2 : 1;
+      if (length + room > MAX_CHARS) break;
+      this.#typed.shift();
+      bytes[length] = byte;
+      length += room;
     }
     const view = new DataView(bytes.buffer);
     return { status: H_CODE.H_SUCCESS, out: [BigInt(length), view.getBigUint64(0), view.getBigUint64(8)] };
@@ -62,12 +75,6 @@ export class Vty {
   output({ vm, clock, cpu }: UserHypercall, bytes: Uint8Array): void {
     this.#backend.output(bytes);
     this.#trace?.emit({ type: 'console', at: clock, cpu, vm: vm.lpid, bytes: bytes.slice() });
-  }
-
-  #next(): number | undefined {
-    const held = this.#held;
-    this.#held = null;
-    return held ?? this.#backend.input(1)[0];
   }
 }
 

@@ -98,18 +98,14 @@ export const UNDEFINED: readonly Undefined[] = [
   },
   {
     reason: 'decimal helpers of the fixed-point unit',
-    words: { addg6s: 0x7c000094, cbcdtd: 0x7c000274, cdtbcd: 0x7c000234 },
+    words: { cbcdtd: 0x7c000274, cdtbcd: 0x7c000234 },
   },
   {
-    reason: 'quadword access and atomic memory operations',
+    reason: 'atomic memory operations',
     words: {
       ldat: 0x7c0004cc,
-      lq: 0xe01f0000,
-      lqarx: 0x7f800228,
       lwat: 0x7c00048c,
       stdat: 0x7c0005cc,
-      stq: 0xf8000002,
-      'stqcx.': 0x7c00016d,
       stwat: 0x7c00058c,
     },
   },

@@ -24,7 +24,7 @@ import { BOOT_ENTRY, FREE_BASE, Machine, PAGE } from './machine.ts';
 describe('boot', () => {
   it('with an Ultravisor writes the partition by UV_WRITE_PATE, then enters the guest', () => {
     const m = new Machine();
-    expect(m.boot()).toEqual({ to: 'guest', pc: 0x400000n, msr: MSR.SF });
+    expect(m.boot()).toEqual({ to: 'guest', pc: 0x400000n, msr: MSR.SF | MSR.ME });
     expect(m.calls).toHaveLength(1);
     const [{ name, args }] = m.calls;
     expect(name).toBe('UV_WRITE_PATE');
@@ -156,9 +156,15 @@ describe('an exit of a normal guest', () => {
     expect(m.port.spr(SPR.SRR1)).toBe(MSR.SF | MSR.ME | 0x200000n);
   });
 
-  it('where nothing is, with MSR[ME]=0, the end', () => {
+  it('where nothing is, a machine check even for a guest that started with MSR[ME]=0: no guest goes without', () => {
     const m = booted();
-    expect(storage(m, VECTOR.HV_INSTRUCTION_STORAGE, 9 * PAGE, DSISR.NO_TRANSLATION).to).toBe('stop');
+    const left = storage(m, VECTOR.HV_INSTRUCTION_STORAGE, 9 * PAGE, DSISR.NO_TRANSLATION);
+    expect(left).toEqual({ to: 'guest', pc: VECTOR.MACHINE_CHECK, msr: MSR.SF | MSR.ME });
+  });
+
+  it('at the vector of the program interrupt, for an illegal instruction: the end, as it would come back for ever', () => {
+    const m = booted();
+    expect(m.exit(VECTOR.HV_EMULATION_ASSISTANCE, { pc: VECTOR.PROGRAM }).to).toBe('stop');
     expect(m.vm.end).toMatchObject({ kind: 'crashed' });
     expect(m.kvm.finished).toBe(true);
     // Its partition goes with it.
@@ -217,7 +223,7 @@ describe('an exit of a normal guest', () => {
     expect(m.exit(vector, { pc: 0x2222n, msr: MSR.SF | MSR.EE })).toEqual({
       to: 'guest',
       pc: 0x2222n,
-      msr: MSR.SF | MSR.EE,
+      msr: MSR.SF | MSR.EE | MSR.ME,
     });
     expect(m.port.gpr(5)).toBe(0x55n);
     expect(m.port.spr(SPR.SRR0)).toBe(0x123n);
@@ -283,7 +289,7 @@ describe('a system call exit', () => {
   it('goes back to the instruction after it, MSR without status bits', () => {
     const m = new Machine();
     m.boot();
-    expect(m.hypercall('H_PROD', [0])).toEqual({ to: 'guest', pc: 0x1000n, msr: MSR.SF });
+    expect(m.hypercall('H_PROD', [0])).toEqual({ to: 'guest', pc: 0x1000n, msr: MSR.SF | MSR.ME });
   });
 
   it('whose memory is secure has it paged out, and is served then', () => {
@@ -393,7 +399,7 @@ describe('several vCPUs on one CPU', () => {
     m.port.clock = 500n;
     expect(m.enter(m.port.stubPage + 0x34n).to).toBe('stop');
     m.port.clock = 701n;
-    expect(m.enter(VECTOR.HV_DECREMENTER)).toMatchObject({ to: 'guest', pc: 0x1000n, msr: MSR.SF | MSR.EE });
+    expect(m.enter(VECTOR.HV_DECREMENTER)).toMatchObject({ to: 'guest', pc: 0x1000n, msr: MSR.SF | MSR.EE | MSR.ME });
     expect(m.port.gpr(3)).toBe(0n);
     expect(BigInt.asIntN(64, m.port.spr(SPR.DEC))).toBe(-1n);
   });
@@ -438,9 +444,21 @@ describe('several CPUs', () => {
 
   it('a vCPU in normal state stops where it is once its VM is Transient, and goes on after an abort', () => {
     const { m, second } = two();
-    m.transient(1);
+    m.takeCalls();
+    // H_SVM_INIT_START waits for the other CPU, whose doorbell it rings.
+    expect(m.hypercall('H_SVM_INIT_START', [], true).to).toBe('stop');
+    expect(m.calls).toEqual([]);
+    expect(m.port.doorbells).toEqual([1]);
+    expect(m.enter(m.port.stubPage + 0x34n).to).toBe('stop');
+    second.setSpr(SPR.HSRR0, 0x9000n);
+    second.setSpr(SPR.HSRR1, MSR.SF);
+    expect(m.kvm.enter(second, VECTOR.HV_DOORBELL)).toBe('stop');
+    expect(second.doorbells).toEqual([0]);
+    expect(m.enter(m.port.stubPage + 0x34n)).toMatchObject({ to: 'ultravisor', status: 0 });
+    expect(m.takeCalls()).toEqual(['UV_REGISTER_MEM_SLOT']);
+    expect(m.upcall('H_SVM_PAGE_IN', m.gpa(1), 0, 16)).toBe(0);
     const used = m.kvm.pages.used;
-    expect(fault(m, second)).toBe('stop');
+    expect(m.kvm.enter(second, second.stubPage + 0x34n)).toBe('stop');
     expect(m.kvm.pages.used).toBe(used);
     expect(m.call('H_SVM_INIT_ABORT')).toBe(H_CODE.H_PARAMETER);
     expect(m.kvm.enter(second, second.stubPage + 0x34n)).toBe('hrfid');
@@ -451,10 +469,16 @@ describe('several CPUs', () => {
   it('a vCPU whose VM another CPU ended is not heard any more', () => {
     const { m, second } = two();
     m.exit(0x300n);
-    expect(m.kvm.finished).toBe(true);
+    // The VM stays as long as the other CPU is in it, whose doorbell was rung.
+    expect(m.kvm.finished).toBe(false);
+    expect(m.port.doorbells).toEqual([1]);
     const used = m.kvm.pages.used;
-    expect(fault(m, second)).toBe('stop');
+    // The fault is not served any more.
+    expect(fault(m, second)).toBe('ultracall');
     expect(m.kvm.pages.used).toBe(used);
+    second.setGpr(3, 0n);
+    expect(m.kvm.enter(second, second.stubPage + 0x24n)).toBe('stop');
+    expect(m.kvm.finished).toBe(true);
   });
 });
 

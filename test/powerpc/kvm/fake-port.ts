@@ -14,6 +14,10 @@ export class FakePort implements RegisterPort {
   readonly sprs = new Map<number, bigint>();
   /** LPIDs whose translations were to be forgotten, in order. */
   readonly invalidated: (number | undefined)[] = [];
+  /** CPUs whose doorbells were rung, in order. */
+  readonly doorbells: number[] = [];
+  fpscrBits = 0n;
+  doorbellsCleared = 0;
   readonly ultravisor: boolean;
   #cr = 0;
   #zero = new Map<number, bigint>();
@@ -38,6 +42,15 @@ export class FakePort implements RegisterPort {
 
   setFpr(n: number, bits: bigint): void {
     this.fprs[n] = bits;
+  }
+
+  fpscr(): bigint {
+    return this.fpscrBits;
+  }
+
+  setFpscr(value: bigint): void {
+    if (BigInt.asUintN(64, value) !== value) throw new Error(`FPSCR = ${value}`);
+    this.fpscrBits = value;
   }
 
   cr(): number {
@@ -68,6 +81,14 @@ export class FakePort implements RegisterPort {
 
   invalidateTranslations(lpid?: number): void {
     this.invalidated.push(lpid);
+  }
+
+  sendDoorbell(pir: number): void {
+    this.doorbells.push(pir);
+  }
+
+  clearDoorbell(): void {
+    this.doorbellsCleared++;
   }
 
   #check(n: number, write: boolean): void {

@@ -155,7 +155,7 @@ describe('H_CEDE, H_PROD, H_CONFER', () => {
     const m = booted();
     m.port.setSpr(SPR.DEC, 100n);
     expect(m.call('H_PROD', 0)).toBe(0);
-    expect(m.hypercall('H_CEDE')).toEqual({ to: 'guest', pc: 0x1000n, msr: MSR.SF | MSR.EE });
+    expect(m.hypercall('H_CEDE')).toEqual({ to: 'guest', pc: 0x1000n, msr: MSR.SF | MSR.EE | MSR.ME });
     expect(m.hypercall('H_CEDE').to).toBe('stop');
   });
 

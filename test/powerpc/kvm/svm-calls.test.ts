@@ -276,7 +276,7 @@ describe('H_SVM_INIT_ABORT', () => {
       return 0;
     };
     const left = m.hypercall('H_SVM_INIT_ABORT');
-    expect(left).toEqual({ to: 'guest', pc: 0x1000n, msr: 0x8000000000000000n });
+    expect(left).toEqual({ to: 'guest', pc: 0x1000n, msr: 0x8000000000001000n });
     expect(BigInt.asIntN(64, m.port.gpr(3))).toBe(-4n);
     expect(m.port.spr(SPR.LR)).toBe(0x99n);
     expect(m.takeCalls()).toEqual(['UV_PAGE_OUT', 'UV_SVM_TERMINATE']);

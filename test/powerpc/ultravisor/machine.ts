@@ -53,6 +53,7 @@ export interface Seen {
   readonly msr: bigint;
   readonly gprs: readonly bigint[];
   readonly fprs: readonly bigint[];
+  readonly fpscr: bigint;
   readonly cr: number;
   readonly sprs: ReadonlyMap<number, bigint>;
   readonly dec: bigint;
@@ -376,12 +377,13 @@ export class Machine {
     this.nia = port.spr(SPR.USRR0);
     port.currentMsr = port.spr(SPR.USRR1);
     if (!this.inHypervisor || this.nia >= 0x2000n) return;
-    const { gprs, fprs, crBits, sprs } = port;
+    const { gprs, fprs, fpscrBits, crBits, sprs } = port;
     this.seen.push({
       nia: this.nia,
       msr: port.currentMsr,
       gprs: [...gprs],
       fprs: [...fprs],
+      fpscr: fpscrBits,
       cr: crBits,
       sprs: new Map(sprs),
       dec: port.spr(SPR.DEC),

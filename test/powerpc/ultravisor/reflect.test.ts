@@ -27,6 +27,7 @@ function withSecrets(): Machine {
   m.nia = NIA;
   for (let n = 0; n < 32; n++) m.port.setGpr(n, SECRET + BigInt(n));
   for (let n = 0; n < 32; n++) m.port.setFpr(n, SECRET + 0x100n + BigInt(n));
+  m.port.setFpscr(SECRET);
   m.port.setCr(0x5ec4e7);
   for (const name of [...SAVED_ZERO, ...CLEARED]) m.port.setSpr(SPR[name], SECRET + BigInt(SPR[name]));
   m.port.setSpr(SPR.PPR, 0x0008000000000000n);
@@ -48,6 +49,7 @@ describe('a reflected hypercall shows neutral registers (6.2.1)', () => {
     expected[31] = seen.gprs[31];
     expect(seen.gprs).toEqual(expected);
     expect(seen.fprs).toEqual(new Array(32).fill(0n));
+    expect(seen.fpscr).toBe(0n);
     expect(seen.cr).toBe(0);
   });
 

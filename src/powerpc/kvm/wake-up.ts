@@ -1,0 +1,31 @@
+import type { Ctx, KvmState } from './state.ts';
+import type { Vm } from './vm.ts';
+
+/**
+ * Rings the doorbell of every CPU that has to look again: because one of its vCPUs got an interrupt, was started or prodded, or because it
+ * waits for the others to leave a VM. Whoever causes such a thing only notes it; this is done when the CPU at hand leaves the hypervisor.
+ */
+export function ringDoorbells({ kvm, port, cpu }: Ctx): void {
+  const targets = new Set<number>();
+  for (const { xics, vcpus } of kvm.vms.values()) {
+    for (const vcpu of vcpus) {
+      const icp = xics.presentations[vcpu.id];
+      if (vcpu.kicked || icp.raised) targets.add(vcpu.cpu);
+      vcpu.kicked = false;
+      icp.raised = false;
+    }
+  }
+  for (const other of kvm.cpus) if (other.waiting) targets.add(other.index);
+  targets.delete(cpu.index);
+  for (const index of targets) port.sendDoorbell(index);
+}
+
+/** Has all CPUs of a VM's vCPUs look again. */
+export function kickAll(vm: Vm): void {
+  for (const vcpu of vm.vcpus) vcpu.kicked = true;
+}
+
+/** Whether another CPU executes in the VM at this moment. */
+export function runsElsewhere(kvm: KvmState, vm: Vm, cpu: number): boolean {
+  return kvm.cpus.some(({ index, loaded, inGuest }) => index !== cpu && inGuest && loaded?.lpid === vm.lpid);
+}
