@@ -511,11 +511,20 @@ class InterpreterBuilder<M extends Mode> {
           );
           b.if(isHot, () => leave(EXIT.hot), undefined, 'unlikely');
         },
-        () =>
-          b.if(i32.eq(region, i32.const(NO_REGION)), () => {
-            b.store64(entry, target, REGION_HASH.address);
-            b.store32(entry, i32.const(0), REGION_HASH.heat);
-          }),
+        () => {
+          // Two addresses share the entry. Whoever has a region keeps it until the other has come by often enough.
+          const visits = b.let(i32.add(i32.load(entry, REGION_HASH.heat), i32.const(1)));
+          const isFree = i32.eq(region, i32.const(NO_REGION));
+          b.if(
+            i32.or(isFree, i32.gtS(visits, i32.const(this.#options.hotThreshold))),
+            () => {
+              b.store64(entry, target, REGION_HASH.address);
+              b.store32(entry, i32.const(NO_REGION), REGION_HASH.region);
+              b.store32(entry, i32.const(0), REGION_HASH.heat);
+            },
+            () => b.store32(entry, visits, REGION_HASH.heat),
+          );
+        },
       );
     };
     if (call) count();

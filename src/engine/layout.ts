@@ -86,7 +86,7 @@ export const REGION_HASH = {
   address: 0,
   /** i32: table index of the region's function. */
   region: 8,
-  /** i32: how often the entry was passed since the hash was cleared, less one. */
+  /** i32: how often the address was passed; once it has a region, how often others came by that share the entry. */
   heat: 12,
   bytes: 4096 << 4,
 } as const;

@@ -181,6 +181,7 @@ export class Translator<M extends Mode> {
     const entry = this.#hashEntry(context, Number(BigInt.asIntN(32, pc)));
     view.setBigUint64(entry + REGION_HASH.address, pc, true);
     view.setInt32(entry + REGION_HASH.region, region.index, true);
+    view.setInt32(entry + REGION_HASH.heat, 0, true);
   }
 
   #heat(context: CpuContext<M>): number {
