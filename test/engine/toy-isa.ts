@@ -204,6 +204,14 @@ const DEFINITIONS: InstructionSpec<ToyMode>[] = [
       );
     },
   },
+  // A flag made from its own old value and another.
+  {
+    name: 'nandf',
+    encoding: '00001111 F:2 G:2 .4',
+    operands: '{F},{G}',
+    meaning: (s) =>
+      s.setAt(flags, s.field('F'), i32.eqz(i32.and(s.getAt(flags, s.field('F')), s.getAt(flags, s.field('G'))))),
+  },
   {
     name: 'li',
     encoding: '01000000 R1:4 .4 I:16',
