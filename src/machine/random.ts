@@ -4,6 +4,9 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 /** Bytes on demand. */
 export type RandomBytes = (length: number) => Uint8Array;
 
+/** Bytes drawn from a generator at a time: a request costs several hashes, whatever its length. */
+const STOCK = 1024;
+
 /**
  * The machine's one source of random numbers: deterministic streams from a seed, one for each purpose, so that drawing more from one does not
  * change another. An emulator's keys are therefore predictable to whoever knows the seed.
@@ -28,6 +31,13 @@ export class RandomSource {
     const text = new TextEncoder();
     const entropy = this.#provider.sha256(text.encode(`cloister seed ${this.#seeds.get(purpose) ?? this.#seed}`));
     const drbg = new HmacDrbg(this.#provider, entropy, this.#provider.sha256(text.encode(purpose)));
-    return (length) => drbg.generate(length);
+    let stock: Uint8Array = new Uint8Array(0);
+    return (length) => {
+      if (length > STOCK) return drbg.generate(length);
+      if (length > stock.length) stock = drbg.generate(STOCK);
+      const drawn = stock.slice(0, length);
+      stock = stock.subarray(length);
+      return drawn;
+    };
   }
 }

@@ -25,7 +25,7 @@
  */
 .macro enter_little_endian_64
 	skip_next_if_big_endian
-	b	.Llittle_endian
+	b	.Llittle_endian\@
 	big_endian 0x7d6000a6		/* mfmsr  r11 */
 	big_endian 0x616b0001		/* ori    r11,r11,MSR_LE */
 	big_endian 0x429f0005		/* bcl    20,31,.+4 */
@@ -34,7 +34,7 @@
 	big_endian 0x7d9a03a6		/* mtsrr0 r12 */
 	big_endian 0x7d7b03a6		/* mtsrr1 r11 */
 	big_endian 0x4c000024		/* rfid */
-.Llittle_endian:
+.Llittle_endian\@:
 	mfmsr	%r11
 	li	%r12, 1
 	sldi	%r12, %r12, 63

@@ -10,8 +10,12 @@
 #define MSR_SF 0x8000000000000000
 #define MSR_HV 0x1000000000000000
 #define MSR_S 0x400000
+#define MSR_EE 0x8000
 #define MSR_PR 0x4000
+#define MSR_FP 0x2000
 #define MSR_ME 0x1000
+#define MSR_IR 0x20
+#define MSR_DR 0x10
 #define MSR_LE 0x1
 /* The bits of SRR1 and HSRR1 in which an interrupt reports something; in all others they hold the interrupted MSR. */
 #define SRR1_STATUS 0x783F0000
@@ -19,12 +23,17 @@
 #define SRR1_LEV2 0x200000
 
 /* Special purpose registers */
+#define SPR_DSISR 18
+#define SPR_DAR 19
+#define SPR_DEC 22
 #define SPR_SRR0 26
 #define SPR_SRR1 27
 #define SPR_PIDR 48
 #define SPR_TB 268
 #define SPR_SPRG0 272
 #define SPR_SPRG1 273
+#define SPR_SPRG2 274
+#define SPR_SPRG3 275
 #define SPR_HSPRG0 304
 #define SPR_HSPRG1 305
 #define SPR_HDEC 310
@@ -41,7 +50,12 @@
 #define LPCR_UPRT 0x400000
 
 /* Interrupt vectors */
+#define VECTOR_DATA_STORAGE 0x300
+#define VECTOR_INSTRUCTION_STORAGE 0x400
 #define VECTOR_EXTERNAL 0x500
+#define VECTOR_ALIGNMENT 0x600
+#define VECTOR_PROGRAM 0x700
+#define VECTOR_DECREMENTER 0x900
 #define VECTOR_HDEC 0x980
 #define VECTOR_SYSCALL 0xC00
 
@@ -66,13 +80,19 @@
 #define UV_REGISTER_MEM_SLOT 0xF120
 #define UV_PAGE_IN 0xF128
 #define UV_PAGE_OUT 0xF12C
+#define UV_SHARE_PAGE 0xF130
+#define UV_UNSHARE_PAGE 0xF134
 #define UV_SVM_TERMINATE 0xF13C
 #define U_SUCCESS 0
 #define U_FUNCTION (-2)
 
 /* Hypercalls (sc 1): number in R3 */
 #define H_PUT_TERM_CHAR 0x58
+#define H_CEDE 0xE0
+#define H_PROD 0xE8
 #define H_RANDOM 0x300
+#define H_SET_MODE 0x31C
+#define H_REGISTER_PROC_TBL 0x37C
 #define H_SVM_PAGE_IN 0xEF00
 #define H_SVM_PAGE_OUT 0xEF04
 #define H_SVM_INIT_START 0xEF08
@@ -80,6 +100,13 @@
 #define H_SVM_INIT_ABORT 0xEF14
 #define H_RTAS 0xF000
 #define H_PAGE_IN_SHARED 1
+/* H_SET_MODE: which resource, and the value of this one */
+#define H_SET_MODE_LE 4
+#define H_SET_MODE_LITTLE 1
+/* H_REGISTER_PROC_TBL: a new table, of a radix tree, with tlbie allowed to the guest */
+#define PROC_TBL_NEW 0x18
+#define PROC_TBL_RADIX 0x4
+#define PROC_TBL_GTSE 0x1
 #define H_SUCCESS 0
 #define H_BUSY 1
 #define H_HARDWARE (-1)
@@ -97,6 +124,9 @@
 
 /* RTAS tokens as QEMU's pseries machine numbers them, and RTAS status words */
 #define RTAS_POWER_OFF 0x2003
+#define RTAS_QUERY_CPU_STOPPED 0x2005
+#define RTAS_START_CPU 0x2006
+#define RTAS_STOP_SELF 0x2007
 #define RTAS_OS_TERM 0x201F
 #define RTAS_PARAMETER (-3)
 

@@ -69,9 +69,17 @@ export function setXer(context: CpuContext, value: bigint): void {
   context.set32(isa.stringCount, low & XER_COUNT);
 }
 
+/** Slots by name, so that every access to an SPR does not look its number up. */
+const SPR_SLOTS: Partial<Record<keyof typeof SPR, isa.SprDefinition['slot']>> = Object.fromEntries(
+  Object.entries(SPR).flatMap(([name, number]) => {
+    const definition = isa.SPRS.get(number);
+    return definition === undefined ? [] : [[name, definition.slot]];
+  }),
+);
+
 /** The slot of a special purpose register that has one of its own; the CPU model's way to it, which no privilege checks. */
 export function sprSlot(name: keyof typeof SPR): isa.SprDefinition['slot'] {
-  const definition = isa.SPRS.get(SPR[name]);
-  if (definition === undefined) throw new Error(`${name} has no slot of its own`);
-  return definition.slot;
+  const slot = SPR_SLOTS[name];
+  if (slot === undefined) throw new Error(`${name} has no slot of its own`);
+  return slot;
 }

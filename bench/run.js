@@ -1,0 +1,46 @@
+// The benchmarks: npm run bench -- [--short] [name…]
+//
+// Ours and QEMU's runs alternate, so that what else the machine does falls on both alike; read the ratios, not the
+// seconds. Results are checked: a wrong one ends with exit status 1.
+import { existsSync } from 'node:fs';
+import { benchHypercalls } from './hypercalls.js';
+import { benchKernels, KERNELS } from './kernels.js';
+import { DIST } from './ours.js';
+import { benchSecure } from './secure.js';
+import { benchStart } from './start.js';
+
+const BENCHES = { start: benchStart, hypercalls: benchHypercalls, secure: benchSecure, kernels: benchKernels };
+const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
+const short = options.includes('--short');
+
+const unknown = [
+  ...names.filter((name) => !(name in BENCHES) && !(name in KERNELS)),
+  ...options.filter((option) => option !== '--short'),
+];
+if (unknown.length > 0) {
+  console.error(`bench: ${unknown.join(' ')}: there is no such bench`);
+  console.error(
+    `usage: npm run bench -- [--short] [${Object.keys(BENCHES).join(' | ')} | ${Object.keys(KERNELS).join(' | ')}]…`,
+  );
+  process.exit(2);
+}
+if (!existsSync(DIST)) {
+  console.error('bench: not built yet: run npm ci first');
+  process.exit(2);
+}
+
+/** Kernels by name; all of them if none is named. */
+const kernels = names.filter((name) => name in KERNELS);
+let wrong = false;
+for (const [name, bench] of Object.entries(BENCHES)) {
+  const chosen = names.length === 0 || names.includes(name) || (name === 'kernels' && kernels.length > 0);
+  if (!chosen) continue;
+  try {
+    await bench({ short, kernels });
+  } catch (error) {
+    wrong = true;
+    console.log(`\nWRONG: ${error instanceof Error ? error.message : error}`);
+  }
+}
+process.exitCode = wrong ? 1 : 0;
