@@ -207,6 +207,40 @@ describe.each(ENGINES)('code that changes, %s', (_, translate) => {
     expect(cpu.get(3)).toBe(BigInt(19 + ((20 + 58) * 39) / 2));
   });
 
+  it('is noticed on a page that is data while code that leads there gets hot', () => {
+    // Nobody has executed page 3 when the loop is translated, and it changes in each round.
+    const { cpu, program } = prepare(
+      translate,
+      `
+      loop:
+        st 0,2,0x3003,0
+        addi 2,2,1
+        cjne 2,40,loop
+        bc 1,0,far
+        .skip 8174
+      far:
+        li 1,0
+        trap 1
+      `,
+    );
+    expect(program.at.far).toBe(0x3000);
+    runToEvent(cpu);
+    expect(cpu.get(1)).toBe(39n);
+  });
+
+  it('is noticed where only the end of an instruction lies in the changed 64 bytes', () => {
+    // The displacement of the branch is at 0x1040, and no other instruction is behind it: back to `loop`, then to `last`.
+    const { cpu, machine, program } = prepare(translate, 'loop:\n inc 1,1\nlast:\n inc 2,1\n bc 1,0,loop', {
+      origin: 0x103a,
+    });
+    cpu.run(30);
+    expect([cpu.get(1), cpu.get(2)]).toEqual([10n, 10n]);
+    const branch = encode('bc', { N: 1, mask: 0, disp: (program.at.last - 0x103e) / 2 });
+    machine.write(0x1040, branch.slice(2));
+    cpu.run(31);
+    expect([cpu.get(1), cpu.get(2)]).toEqual([11n, 25n]);
+  });
+
   it('may hold data on the same page, also in the same 64 bytes', () => {
     const { cpu, machine } = prepare(
       translate,
@@ -250,6 +284,27 @@ describe.each(ENGINES)('code that changes, %s', (_, translate) => {
     cpu.set(7, 20);
     runToEvent(cpu);
     expect([cpu.get(1), cpu.get(2)]).toEqual([40n, 20n]);
+  });
+
+  it('changes with one page of several', () => {
+    // The loop on page 1 stays where it is; what it calls and jumps to does not.
+    const { cpu, machine } = prepare(
+      translate,
+      'loop:\n inc 3,1\n bc 1,0,far\n.skip 8186\nfar:\n inc 1,1\n bc 1,0,loop',
+    );
+    machine.write(0x9000, machine.read(0x3000, 16));
+    machine.write(0x9000, encode('inc', { R1: 2, i: 1 }));
+    for (let round = 1; round <= 6; round++) {
+      cpu.map(3, { ram: round % 2 === 1 ? 3 : 9 });
+      cpu.context.tlb.flush();
+      cpu.pc = 0x1000;
+      cpu.run(40);
+      expect([cpu.get(3), cpu.get(1), cpu.get(2)]).toEqual([
+        BigInt(10 * round),
+        BigInt(10 * Math.ceil(round / 2)),
+        BigInt(10 * Math.floor(round / 2)),
+      ]);
+    }
   });
 
   it('goes away when its page does', () => {

@@ -57,6 +57,42 @@ describe.each(ENGINES)('programs, %s', (_, translate) => {
     expect(machine.read(0x4ff0, 16)).toEqual([0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0x10, 0x08]);
   });
 
+  it('recurses deeper than any stack of the host', () => {
+    // 1 + 2 + … + 30000, a frame of 16 bytes for each: 118 pages of stack.
+    const { cpu, machine } = prepare(
+      translate,
+      `
+        bal 14,sum
+        trap 1
+      sum:
+        cjne 1,0,more
+        li 2,0
+        ret
+      more:
+        addi 13,13,-16
+        st 3,1,0,13
+        st 3,14,8,13
+        addi 1,1,-1
+        bal 14,sum
+        ld 3,1,0,13
+        ld 3,14,8,13
+        addi 13,13,16
+        add 2,1
+        ret
+      `,
+      { ramPages: 130 },
+    );
+    cpu.mapRange(0, 129);
+    for (let round = 0; round < 2; round++) {
+      cpu.pc = 0x1000;
+      cpu.set(1, 30000);
+      cpu.set(13, machine.ramBytes);
+      runToEvent(cpu);
+      expect(cpu.get(2)).toBe(450015000n);
+      expect(cpu.get(13)).toBe(BigInt(machine.ramBytes));
+    }
+  });
+
   it('does all in turn', () => {
     // What comes out of it exactly is compared in `budget.test.ts`; here: it ends, and by the trap behind 12 rounds.
     const { cpu } = prepareMedley(translate);

@@ -144,3 +144,56 @@ export function partsOf({ code, data }: RandomProgram): Program[] {
   });
   return [...vectors(), { origin: CODE, bytes: bytes.slice(0, CODE_BYTES), at: {} }, filled(0x3000), filled(0x7000)];
 }
+
+/** Instructions that only work on registers and flags, by name; `skip` jumps over the next one or two on some flags. */
+const REGISTER_WORK = ['add', 'sub', 'mov', 'cmp', 'setf', 'getf', 'nandf', 'max', 'inc', 'li', 'addi', 'tlt'] as const;
+
+/**
+ * A loop of a few instructions on four registers and four flags: dense in what a translator keeps in mind between instructions, such as flags
+ * that are not computed yet. In hex; the loop counts in r7 and then traps.
+ */
+export const hotLoop: fc.Arbitrary<string> = fc
+  .array(
+    fc.oneof(
+      {
+        weight: 5,
+        arbitrary: fc
+          .tuple(
+            fc.constantFrom(...REGISTER_WORK),
+            fc.array(fc.nat(3), { minLength: 3, maxLength: 3 }),
+            fc.integer({ min: -3, max: 3 }),
+          )
+          .map(([name, [a, b, c], I]): number[] => {
+            if (name === 'setf') return encode(name, { F: a, R2: b });
+            if (name === 'getf') return encode(name, { F: a, R1: b });
+            if (name === 'nandf') return encode(name, { F: a, G: b, H: c });
+            if (name === 'inc') return encode(name, { R1: a, i: b });
+            if (name === 'li') return encode(name, { R1: a, I });
+            if (name === 'addi') return encode(name, { R1: a, R2: b, I });
+            // Seldom true: r6 is the smallest or so.
+            if (name === 'tlt') return encode(name, { R1: c, R2: 6 });
+            return encode(name, { R1: a, R2: b });
+          }),
+      },
+      {
+        weight: 2,
+        arbitrary: fc
+          .tuple(fc.nat(1), fc.nat(15), fc.constantFrom(6, 8, 10))
+          .map(([N, mask, bytes]) => [
+            ...encode('bc', { N, mask, disp: bytes / 2 }),
+            ...encode('mov', { R1: 5, R2: 5 }),
+          ]),
+      },
+    ),
+    { minLength: 2, maxLength: 14 },
+  )
+  .map((parts) => {
+    // Padding behind the body: a skip at its end may go that far.
+    const body = [...parts.flat(), ...encode('mov', { R1: 5, R2: 5 }), ...encode('mov', { R1: 5, R2: 5 })];
+    const end = [
+      ...encode('addi', { R1: 7, R2: 7, I: -1 }),
+      ...encode('cjne', { R1: 7, I: 0, disp: -(body.length + 4) / 2 }),
+      ...encode('trap', { code: 1 }),
+    ];
+    return Buffer.from([...body, ...end]).toString('hex');
+  });

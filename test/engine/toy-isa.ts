@@ -204,13 +204,13 @@ const DEFINITIONS: InstructionSpec<ToyMode>[] = [
       );
     },
   },
-  // A flag made from its own old value and another.
+  // A flag made from flags, perhaps from its own old value.
   {
     name: 'nandf',
-    encoding: '00001111 F:2 G:2 .4',
-    operands: '{F},{G}',
+    encoding: '00001111 F:2 G:2 H:2 .2',
+    operands: '{F},{G},{H}',
     meaning: (s) =>
-      s.setAt(flags, s.field('F'), i32.eqz(i32.and(s.getAt(flags, s.field('F')), s.getAt(flags, s.field('G'))))),
+      s.setAt(flags, s.field('F'), i32.eqz(i32.and(s.getAt(flags, s.field('G')), s.getAt(flags, s.field('H'))))),
   },
   {
     name: 'li',

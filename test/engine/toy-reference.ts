@@ -144,7 +144,7 @@ export class Reference {
     } else if (op === 0x0e) {
       if (s64(r[x]) < s64(r[y])) r[x] = r[y];
       else this.ticks = (this.ticks + 1) >>> 0;
-    } else if (op === 0x0f) f[second >> 6] = +(f[second >> 6] === 0 || f[(second >> 4) & 3] === 0);
+    } else if (op === 0x0f) f[second >> 6] = +(f[(second >> 4) & 3] === 0 || f[(second >> 2) & 3] === 0);
     else if (op === 0x40) r[x] = u64(short(2));
     else if (op === 0x41) r[x] = u64(r[y] + short(2));
     else if (op >= 0x50 && op <= 0x53) r[x] = this.#load(address(), size);

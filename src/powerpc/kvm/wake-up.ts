@@ -1,3 +1,4 @@
+import type { Job } from './job.ts';
 import type { Ctx, KvmState } from './state.ts';
 import type { Vm } from './vm.ts';
 
@@ -6,6 +7,7 @@ import type { Vm } from './vm.ts';
  * waits for the others to leave a VM. Whoever causes such a thing only notes it; this is done when the CPU at hand leaves the hypervisor.
  */
 export function ringDoorbells({ kvm, port, cpu }: Ctx): void {
+  if (kvm.cpus.length === 1) return;
   const targets = new Set<number>();
   for (const { xics, vcpus } of kvm.vms.values()) {
     for (const vcpu of vcpus) {
@@ -25,7 +27,14 @@ export function kickAll(vm: Vm): void {
   for (const vcpu of vm.vcpus) vcpu.kicked = true;
 }
 
-/** Whether another CPU executes in the VM at this moment. */
+/** Whether another CPU executes in the VM at this moment, or is in the middle of something for it. */
 export function runsElsewhere(kvm: KvmState, vm: Vm, cpu: number): boolean {
-  return kvm.cpus.some(({ index, loaded, inGuest }) => index !== cpu && inGuest && loaded?.lpid === vm.lpid);
+  return kvm.cpus.some(({ index, loaded, inGuest, jobs }) => {
+    if (index === cpu) return false;
+    return (inGuest && loaded?.lpid === vm.lpid) || jobs.some((job) => lpidOf(job) === vm.lpid);
+  });
+}
+
+function lpidOf(job: Job): number {
+  return job.kind === 'exit' ? job.info.lpid : job.lpid;
 }

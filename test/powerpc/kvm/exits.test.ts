@@ -466,6 +466,18 @@ describe('several CPUs', () => {
     expect(fault(m, second)).toBe('hrfid');
   });
 
+  it('a VM that ends while another CPU is in the middle of a call for it stays until that is over', () => {
+    const { m, second } = two();
+    expect(m.hypercall('H_SVM_INIT_START', [], true).to).toBe('stop');
+    second.setSpr(SPR.HSRR0, 0x9000n);
+    second.setSpr(SPR.HSRR1, MSR.SF);
+    expect(m.kvm.enter(second, 0x300n)).toBe('stop');
+    expect(m.vm.end).not.toBeNull();
+    expect(m.kvm.finished).toBe(false);
+    expect(m.enter(m.port.stubPage + 0x34n).to).toBe('stop');
+    expect(m.kvm.finished).toBe(true);
+  });
+
   it('a vCPU whose VM another CPU ended is not heard any more', () => {
     const { m, second } = two();
     m.exit(0x300n);

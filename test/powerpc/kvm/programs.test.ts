@@ -219,6 +219,25 @@ describe.each([
     expect(order).toEqual(['a starts', 'b starts', 'a ends', 'b ends']);
     expect(run.machine.statistics().exits.HV_DECREMENTER).toBeGreaterThanOrEqual(2);
   });
+
+  it('two VMs of two CPUs each share two CPUs', () => {
+    const pair = (): Program => {
+      const program = start().la(30, 'flags').la(9, 'second');
+      program.b('go').label('block').emit(0x2006, 3, 1, 1, 0, 0, 0xdead).label('go').la(4, 'block');
+      program.stw(9, 16, 4).stw(30, 20, 4).hcall('H_RTAS').waitWhile(0, 30, 0).delay(8_000_000);
+      program.li(5, 1).std(5, 8, 30).waitWhile(16, 30, 0).ld(26, 16, 30).printRegister(26).powerOff();
+      program.label('second').mr(30, 3).li(5, 7).std(5, 0, 30).waitWhile(8, 30, 0).std(5, 16, 30);
+      return program.rtas('stop-self', []).label('gone').b('gone').label('flags').emit(0, 0, 0, 0, 0, 0);
+    };
+    const run = makeMachine(secure, [
+      { program: pair(), cpus: 2 },
+      { program: pair(), cpus: 2 },
+    ]);
+    finish(run);
+    for (const { vm } of run.machine.guests) expect(vm.end).toMatchObject({ kind: 'poweroff' });
+    expect(numbers(run)).toEqual([7n]);
+    expect(run.machine.statistics().exits.HV_DECREMENTER).toBeGreaterThanOrEqual(4);
+  });
 });
 
 describe('a VM with two CPUs becomes secure', () => {

@@ -32,6 +32,29 @@ describe('RTAS, as QEMU serves it (hw/ppc/spapr_rtas.c)', () => {
     expect(g.vm.end?.kind).toBe('stopped');
   });
 
+  it('ibm,set-xive, ibm,get-xive, ibm,int-off and ibm,int-on route and mask the console interrupt (QEMU hw/intc/xics_spapr.c)', () => {
+    const g = new Guest({ cpus: 2 });
+    const VTY = 0x1100;
+    const LEAST = 0xff;
+    expect(rtas(g, 0x200b, [VTY], 3)).toEqual([0, 0, 0, LEAST]);
+    expect(rtas(g, 0x200a, [VTY, 1, 5], 1)).toEqual([0, 0]);
+    expect(rtas(g, 0x200b, [VTY], 3)).toEqual([0, 0, 1, 5]);
+    expect(rtas(g, 0x200c, [VTY], 1)).toEqual([0, 0]);
+    expect(rtas(g, 0x200b, [VTY], 3)).toEqual([0, 0, 1, LEAST]);
+    expect(rtas(g, 0x200d, [VTY], 1)).toEqual([0, 0]);
+    expect(rtas(g, 0x200b, [VTY], 3)).toEqual([0, 0, 1, 5]);
+    for (const args of [
+      [0x1101, 0, 5],
+      [VTY, 2, 5],
+      [VTY, 0, 0x100],
+      [VTY, 0],
+    ]) {
+      expect(rtas(g, 0x200a, args, 1)).toEqual([0, -3]);
+    }
+    for (const token of [0x200c, 0x200d]) expect(rtas(g, token, [0x1101], 1)).toEqual([0, -3]);
+    expect(rtas(g, 0x200b, [VTY], 3)).toEqual([0, 0, 1, 5]);
+  });
+
   it('display-character, also by the token that early debug code guesses', () => {
     const g = new Guest();
     expect(rtas(g, 0x2000, [0x41], 1)).toEqual([0, 0]);

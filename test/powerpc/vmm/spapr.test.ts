@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ImageError } from '../../../src/image/error.ts';
-import { asString, asU32, findNode, readFdt } from '../../../src/image/fdt.ts';
+import { asCells, asString, asU32, findNode, readFdt } from '../../../src/image/fdt.ts';
 import { MSR } from '../../../src/powerpc/abi.ts';
 import { placeKernel } from '../../../src/powerpc/vmm/kernel-image.ts';
 import { OptionError } from '../../../src/powerpc/vmm/option-error.ts';
@@ -103,6 +103,30 @@ describe('a flat-tree start', () => {
     expect(findNode(fdt.root, '/vdevice/vty@71000000')).toBeDefined();
   });
 
+  it('the tree tells the interrupt controller and the console interrupt as the one that QEMU 7.2 dumps', () => {
+    const value = (path: string, name: string): Uint8Array =>
+      findNode(fdt.root, path)?.properties.get(name) as Uint8Array;
+    const xicp = '/interrupt-controller';
+    expect(asU32(value(xicp, 'phandle'))).toBe(0x1111);
+    expect(asU32(value(xicp, 'linux,phandle'))).toBe(0x1111);
+    expect(asU32(value(xicp, '#interrupt-cells'))).toBe(2);
+    expect(asCells(value(xicp, 'ibm,interrupt-server-ranges'))).toEqual([0, 2]);
+    expect(value(xicp, 'interrupt-controller')).toHaveLength(0);
+    expect(asString(value(xicp, 'compatible'))).toBe('IBM,ppc-xicp');
+    expect(asString(value(xicp, 'device_type'))).toBe('PowerPC-External-Interrupt-Presentation');
+    expect(value('/vdevice', 'interrupt-controller')).toHaveLength(0);
+    expect(asU32(value('/vdevice', '#interrupt-cells'))).toBe(2);
+    expect(asCells(value('/vdevice/vty@71000000', 'interrupts'))).toEqual([0x1100, 0]);
+    for (const [name, token] of [
+      ['ibm,set-xive', 0x200a],
+      ['ibm,get-xive', 0x200b],
+      ['ibm,int-off', 0x200c],
+      ['ibm,int-on', 0x200d],
+    ] as const) {
+      expect(asU32(value('/rtas', name))).toBe(token);
+    }
+  });
+
   it('RTAS is there: 20 bytes at linux,rtas-base', () => {
     const rtas = findNode(fdt.root, '/rtas')?.properties;
     const base = asU32(rtas?.get('linux,rtas-base') as Uint8Array);
@@ -176,6 +200,37 @@ describe('the console', () => {
     expect(g.call('H_GET_TERM_CHAR', [0x71000000])).toBe(0);
     expect(g.port.gpr(4)).toBe(0n);
     expect(g.call('H_GET_TERM_CHAR', [0x71000002])).toBe(-4);
+  });
+
+  it('what is typed into an empty terminal is an interrupt, and only that', () => {
+    const g = new Guest();
+    const source = g.vm.xics.sources.get(0x1100);
+    const pulsed = (): boolean => {
+      const came = source?.maskedPending === true;
+      if (source !== undefined) source.maskedPending = false;
+      return came;
+    };
+    g.call('H_CPPR', [0xff]);
+    expect(pulsed()).toBe(false);
+    g.console.feed(new TextEncoder().encode('a'));
+    g.call('H_CPPR', [0xff]);
+    expect(pulsed()).toBe(true);
+    g.console.feed(new TextEncoder().encode('b'));
+    g.call('H_CPPR', [0xff]);
+    expect(pulsed()).toBe(false);
+    g.call('H_GET_TERM_CHAR', [0]);
+    expect([g.port.gpr(4), g.port.gpr(5)]).toEqual([2n, 0x6162000000000000n]);
+    g.console.feed(new TextEncoder().encode('c'));
+    g.call('H_CPPR', [0xff]);
+    expect(pulsed()).toBe(true);
+  });
+
+  it('H_VIO_SIGNAL knows one kind of interrupt of the terminal', () => {
+    const g = new Guest();
+    expect(g.call('H_VIO_SIGNAL', [0x71000000, 1])).toBe(0);
+    expect(g.call('H_VIO_SIGNAL', [0x71000000, 0])).toBe(0);
+    expect(g.call('H_VIO_SIGNAL', [0x71000000, 2])).toBe(-4);
+    expect(g.call('H_VIO_SIGNAL', [0x71000002, 1])).toBe(-4);
   });
 
   it('a carriage return that does not fit with its NUL waits for the next call', () => {
