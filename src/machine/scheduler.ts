@@ -42,35 +42,72 @@ const SLICE = 50_000;
 /** The same where there is no other CPU. */
 const LONE_SLICE = 5_000_000;
 
+/** Where the scheduler is between two calls of `runMachine`, as plain data: a limit must not change whose turn it is. */
+export interface SchedulePosition {
+  /** Whose turn it is. */
+  cpu: number;
+  /** Instructions left of its slice; 0 at the beginning of one. */
+  left: number;
+  /** Whether some CPU executed something in this round. */
+  active: boolean;
+}
+
+export function startOfSchedule(): SchedulePosition {
+  return { cpu: 0, left: 0, active: false };
+}
+
 /**
- * Runs CPUs in fixed slices in a fixed order. A slice ends early at the next deadline of its CPU; when all wait, the clock jumps to the first
- * deadline.
+ * Runs CPUs in fixed slices in a fixed order. A slice ends early when its CPU waits, and is interrupted at the next deadline of its CPU; when all
+ * wait, the clock jumps to the first deadline.
  * @param until asked between slices
  * @param limit clock value at which the run ends
+ * @param position where the last run ended; it is brought up to date
  */
 export function runMachine(
   cpus: readonly ScheduledCpu[],
   clock: MachineClock,
   until: () => boolean,
   limit: number = Number.MAX_SAFE_INTEGER,
+  position: SchedulePosition = startOfSchedule(),
 ): RunEnd {
   const slice = cpus.length > 1 ? SLICE : LONE_SLICE;
   for (;;) {
-    let executed = 0;
-    for (const cpu of cpus) {
-      if (until()) return 'ended';
-      const left = limit - clock.now;
-      if (left <= 0) return 'limit';
-      const due = cpu.deadline === null ? slice : Math.max(1, cpu.deadline - clock.now);
-      executed += cpu.run(Math.min(slice, due, left));
+    const cpu = cpus[position.cpu];
+    if (cpu === undefined) {
+      const end = endRound(cpus, clock, limit, position);
+      if (end !== null) return end;
+      continue;
     }
-    if (until()) return 'ended';
-    if (executed > 0) continue;
+    if (position.left === 0) {
+      if (until()) return 'ended';
+      position.left = slice;
+    }
+    const allowed = limit - clock.now;
+    if (allowed <= 0) return 'limit';
+    const due = cpu.deadline === null ? slice : Math.max(1, cpu.deadline - clock.now);
+    const budget = Math.min(position.left, due, allowed);
+    const executed = cpu.run(budget);
+    position.active ||= executed > 0;
+    position.left = executed < budget ? 0 : position.left - executed;
+    if (position.left === 0) position.cpu++;
+  }
+}
+
+/** Every CPU had its turn: if none could use it, the clock jumps. @returns null to go on */
+function endRound(
+  cpus: readonly ScheduledCpu[],
+  clock: MachineClock,
+  limit: number,
+  position: SchedulePosition,
+): RunEnd | null {
+  if (!position.active) {
     const next = firstDeadline(cpus, clock);
     if (next === null) return 'deadlock';
     if (next >= limit) return 'limit';
     if (next > clock.now) clock.advance(next - clock.now);
   }
+  Object.assign(position, startOfSchedule());
+  return null;
 }
 
 function firstDeadline(cpus: readonly ScheduledCpu[], clock: MachineClock): number | null {

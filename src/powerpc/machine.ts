@@ -6,7 +6,7 @@ import { HostView } from '../machine/host-view.ts';
 import { HypervisorView, type HypervisorViewOptions } from '../machine/hypervisor-view.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
-import { MachineClock, runMachine } from '../machine/scheduler.ts';
+import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import type { RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
 import { MSR, SECURE_ADDRESS_BIT, UV_PAGE_SIZE } from './abi.ts';
@@ -141,6 +141,7 @@ export class PowerMachine {
   readonly #options: PowerMachineOptions;
   readonly #watch: RunWatch;
   #hypervisorEntries = 0;
+  readonly #schedule = startOfSchedule();
   readonly #random: RandomSource;
   readonly #opal: Opal | null;
 
@@ -191,7 +192,7 @@ export class PowerMachine {
    * @returns how it ended; `limit` can be run on
    */
   run(limit: number = Number.MAX_SAFE_INTEGER): PowerOutcome {
-    const end = runMachine(this.cpus, this.clock, () => this.#ended(), limit);
+    const end = runMachine(this.cpus, this.clock, () => this.#ended(), limit, this.#schedule);
     if (end === 'limit') return { kind: 'limit', detail: `${limit} instructions` };
     if (end === 'deadlock') return { kind: 'crashed', detail: 'every CPU waits, and nothing is due' };
     return this.#outcome();

@@ -6,7 +6,7 @@ import { HostView } from '../../src/machine/host-view.ts';
 import { compareViews, HypervisorView } from '../../src/machine/hypervisor-view.ts';
 import { RealMemory } from '../../src/machine/memory.ts';
 import { RandomSource } from '../../src/machine/random.ts';
-import { MachineClock, runMachine, type ScheduledCpu } from '../../src/machine/scheduler.ts';
+import { MachineClock, runMachine, type ScheduledCpu, startOfSchedule } from '../../src/machine/scheduler.ts';
 import { AccessRefused, type RealAddress, realAddress } from '../../src/machine/types.ts';
 import { MemoryTrace } from '../../src/trace/memory.ts';
 
@@ -165,11 +165,29 @@ describe('the scheduler', () => {
     expect(a.log[1]?.[0]).toBe(2 * slice);
   });
 
+  it('goes on where a limit stopped it: limits do not change whose turn it is', () => {
+    const whole = new MachineClock();
+    const [a, b] = [new Cpu(whole), new Cpu(whole)];
+    runMachine([a, b], whole, () => false, 300_000);
+    const parts = new MachineClock();
+    const [c, d] = [new Cpu(parts), new Cpu(parts)];
+    const position = startOfSchedule();
+    for (let limit = 0; limit <= 300_000; limit += 7001) runMachine([c, d], parts, () => false, limit, position);
+    runMachine([c, d], parts, () => false, 300_000, position);
+    const turns = (x: Cpu, y: Cpu) => {
+      const executed = [...x.log.map((l) => [...l, 0]), ...y.log.map((l) => [...l, 1])].sort(
+        (l, m) => (l[0] ?? 0) - (m[0] ?? 0),
+      );
+      return executed.filter(([, , cpu], i) => cpu !== executed[i - 1]?.[2]).map(([start, , cpu]) => [start, cpu]);
+    };
+    expect(turns(c, d)).toEqual(turns(a, b));
+  });
+
   it('ends a slice at the next deadline', () => {
     const clock = new MachineClock();
     const cpu = new Cpu(clock);
     cpu.deadline = 100;
-    runMachine([cpu], clock, () => cpu.log.length === 2);
+    runMachine([cpu], clock, () => cpu.log.length >= 2);
     expect(cpu.log[0]).toEqual([0, 100]);
   });
 
