@@ -3,7 +3,7 @@ export type AccessKind = 'load' | 'store' | 'fetch';
 
 /** Result of a successful translation, filled by the architecture. */
 export interface Translation {
-  /** Host address of the byte that was asked for; 0 if it is no RAM (then `device` is set). */
+  /** Host address of the byte that was asked for. */
   host: number;
   /** Whether a store to the same page would be allowed too, with nothing left to record (such as a change bit). */
   writable: boolean;

@@ -256,8 +256,9 @@ class Discovery {
   }
 }
 
+/** A block is there once for each edge to it: one with two edges, even from one block (a branch to the next instruction), is a merge. */
 function present(blocks: readonly (Block | undefined)[]): Block[] {
-  return [...new Set(blocks.flatMap((b) => b ?? []))];
+  return blocks.flatMap((b) => b ?? []);
 }
 
 /** Whether the code at the address is short, calls nothing, jumps nowhere unknown and returns. */

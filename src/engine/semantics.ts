@@ -40,6 +40,9 @@ export interface Mode {
   readonly dataBigEndian: boolean;
 }
 
+/** Statements that only the end of an instruction may be. */
+const LAST: ReadonlySet<Statement['kind']> = new Set(['jump', 'helper', 'execute']);
+
 /**
  * The language in which an instruction says what it does. The same calls serve the interpreter, where fields are run-time values, and
  * the translator, where they are constants and expressions fold.
@@ -136,7 +139,7 @@ export class Semantics<M extends Mode = Mode> {
 
   set<T extends ValType>(slot: Slot<T>, value: Expr<T>): void {
     this.#check(value);
-    this.#target.push({ kind: 'set', slot, value });
+    this.#say({ kind: 'set', slot, value });
     this.#slotVersions.set(slot.index, (this.#slotVersions.get(slot.index) ?? 0) + 1);
     for (const file of this.#files) {
       if (file.slots.some((s) => s.index === slot.index)) this.#bump(file);
@@ -148,7 +151,7 @@ export class Semantics<M extends Mode = Mode> {
     if (number !== undefined) return this.set(file.slots[number] as Slot<T>, value);
     this.#check(value);
     this.#check(index);
-    this.#target.push({ kind: 'setAt', file, index, value });
+    this.#say({ kind: 'setAt', file, index, value });
     this.#bump(file);
     for (const s of file.slots) this.#slotVersions.set(s.index, (this.#slotVersions.get(s.index) ?? 0) + 1);
   }
@@ -158,7 +161,7 @@ export class Semantics<M extends Mode = Mode> {
     if (isConst(value) || value.op === LEAF.temp) return value;
     this.#check(value);
     const temp = this.#newTemp(value.type);
-    this.#target.push({ kind: 'let', temp, value });
+    this.#say({ kind: 'let', temp, value });
     return temp;
   }
 
@@ -166,7 +169,7 @@ export class Semantics<M extends Mode = Mode> {
   load(address: Expr<I64>, size: AccessSize, options: AccessOptions = {}): Expr<I64> {
     this.#check(address);
     const temp = this.#newTemp(I64);
-    this.#target.push({
+    this.#say({
       kind: 'load',
       temp,
       address: this.let(address),
@@ -182,7 +185,7 @@ export class Semantics<M extends Mode = Mode> {
   store(address: Expr<I64>, size: AccessSize, value: Expr<I64>, options: AccessOptions = {}): void {
     this.#check(address);
     this.#check(value);
-    this.#target.push({
+    this.#say({
       kind: 'store',
       address: this.let(address),
       size,
@@ -192,7 +195,7 @@ export class Semantics<M extends Mode = Mode> {
     });
   }
 
-  /** Runs `then` where `condition` is non-zero, else `otherwise`. Jumps and helpers may not stand inside. */
+  /** Runs `then` where `condition` is non-zero, else `otherwise`. Jumps, helpers and executed instructions may not stand inside. */
   if(condition: Expr<I32>, then: () => void, otherwise: () => void = () => {}): void {
     const decided = this.known(condition);
     if (decided !== undefined) {
@@ -209,7 +212,7 @@ export class Semantics<M extends Mode = Mode> {
     this.#target = second;
     otherwise();
     this.#target = outer;
-    this.#target.push({ kind: 'if', condition, whenTrue: first, whenFalse: second });
+    this.#say({ kind: 'if', condition, whenTrue: first, whenFalse: second });
   }
 
   /** `a` where `condition` is non-zero, else `b`; both are evaluated. */
@@ -227,16 +230,16 @@ export class Semantics<M extends Mode = Mode> {
     if (condition !== null) this.#check(condition);
     if (condition !== null && isConst(condition)) {
       if (condition.imm === 0) return;
-      this.#target.push({ kind: 'jump', condition: null, target, how: options.how, call: options.call ?? false });
+      this.#say({ kind: 'jump', condition: null, target, how: options.how, call: options.call ?? false });
       return;
     }
-    this.#target.push({ kind: 'jump', condition, target, how: options.how, call: options.call ?? false });
+    this.#say({ kind: 'jump', condition, target, how: options.how, call: options.call ?? false });
   }
 
   /** Leaves the instruction undone and reports `cause`, a number of the architecture's, with an argument. */
   trap(cause: number, argument: Expr<I32> = i32.const(0)): void {
     this.#check(argument);
-    this.#target.push({ kind: 'trap', cause, argument });
+    this.#say({ kind: 'trap', cause, argument });
   }
 
   /**
@@ -246,7 +249,7 @@ export class Semantics<M extends Mode = Mode> {
   helper(helper: number, a: Expr<I32> = i32.const(0), b: Expr<I32> = i32.const(0)): void {
     this.#check(a);
     this.#check(b);
-    this.#target.push({ kind: 'helper', helper, a, b });
+    this.#say({ kind: 'helper', helper, a, b });
   }
 
   /**
@@ -256,7 +259,19 @@ export class Semantics<M extends Mode = Mode> {
    */
   execute(text: Expr<I64>): void {
     this.#check(text);
-    this.#target.push({ kind: 'execute', text });
+    this.#say({ kind: 'execute', text });
+  }
+
+  /** @throws Error where the rules on last statements are broken: the interpreter would not notice, but no region can hold such code */
+  #say(statement: Statement): void {
+    const last = this.statements.at(-1);
+    if (last !== undefined && LAST.has(last.kind)) {
+      throw new Error(`${this.instruction.name}: a ${statement.kind} follows a ${last.kind}`);
+    }
+    if (LAST.has(statement.kind) && this.#target !== this.statements) {
+      throw new Error(`${this.instruction.name}: a ${statement.kind} stands inside an if`);
+    }
+    this.#target.push(statement);
   }
 
   #bump(file: SlotFile): void {

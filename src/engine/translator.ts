@@ -128,9 +128,9 @@ export class Translator<M extends Mode> {
    */
   run(context: CpuContext<M>): number | undefined {
     const { i32: words } = this.#store;
-    const pcAt = (context.base + CONTEXT.pc) >> 2;
+    const pcAt = (context.base + CONTEXT.pc) >>> 2;
     const low = words[pcAt] as number;
-    const entry = this.#hashEntry(context, low) >> 2;
+    const entry = this.#hashEntry(context, low) >>> 2;
     const isHere = words[entry] === low && words[entry + 1] === words[pcAt + 1];
     const region = isHere ? this.#byIndex[words[entry + REGION_HASH.region / 4] as number] : undefined;
     if (region === undefined) {
@@ -138,7 +138,7 @@ export class Translator<M extends Mode> {
       this.#ranRegion = false;
       return hot ? EXIT.hot : undefined;
     }
-    if ((words[(context.base + CONTEXT.budget) >> 2] as number) < region.bound) return undefined;
+    if ((words[(context.base + CONTEXT.budget) >>> 2] as number) < region.bound) return undefined;
     this.#ranRegion = true;
     return this.#enter(context.base, region.index);
   }
@@ -193,16 +193,16 @@ export class Translator<M extends Mode> {
   }
 
   #heatAt(context: CpuContext<M>): number {
-    const low = this.#store.i32[(context.base + CONTEXT.pc) >> 2] as number;
-    return (this.#hashEntry(context, low) + REGION_HASH.heat) >> 2;
+    const low = this.#store.i32[(context.base + CONTEXT.pc) >>> 2] as number;
+    return (this.#hashEntry(context, low) + REGION_HASH.heat) >>> 2;
   }
 
   /** Reads the notes of indirect jumps since the last time. */
   #collectJumps(context: CpuContext<M>): void {
     const { i32: words, u64 } = this.#store;
-    const count = words[(context.base + CONTEXT.jumpCount) >> 2] as number;
+    const count = words[(context.base + CONTEXT.jumpCount) >>> 2] as number;
     for (let i = Math.max(this.#jumpsSeen, count - JUMP_RING); i < count; i++) {
-      const at = (context.base + CONTEXT.jumpRing + ((i & (JUMP_RING - 1)) << 4)) >> 3;
+      const at = (context.base + CONTEXT.jumpRing + ((i & (JUMP_RING - 1)) << 4)) >>> 3;
       const [jump, target] = [u64[at] as bigint, u64[at + 1] as bigint];
       const targets = this.#jumps.get(jump) ?? new Map<bigint, number>();
       targets.set(target, (targets.get(target) ?? 0) + 1);
@@ -345,7 +345,7 @@ export class Translator<M extends Mode> {
   }
 
   #hashEntry(context: CpuContext<M>, low: number): number {
-    const hash = this.#store.i32[(context.base + CONTEXT.regionHash) >> 2] as number;
+    const hash = (this.#store.i32[(context.base + CONTEXT.regionHash) >>> 2] as number) >>> 0;
     const index = (low << (REGION_HASH.entryShift - 2)) & ((REGION_HASH.entries - 1) << REGION_HASH.entryShift);
     return hash + index;
   }

@@ -93,6 +93,13 @@ describe.each(ENGINES)('programs, %s', (_, translate) => {
     }
   });
 
+  it('branches to the next instruction, over and over', () => {
+    // Both ways out of such a branch are one block. Made twice for each, it would be 2^60 blocks in the end.
+    const { cpu, machine } = prepare(translate, `loop:\n inc 1,1\n${' bc 0,8,2\n'.repeat(60)} cjne 1,50,loop\n trap 1`);
+    expect(runToEvent(cpu)).toBe(50 * 62 + 1);
+    expect(machine.engine.statistics.bytes).toBeLessThan(50_000);
+  });
+
   it('does all in turn', () => {
     // What comes out of it exactly is compared in `budget.test.ts`; here: it ends, and by the trap behind 12 rounds.
     const { cpu } = prepareMedley(translate);

@@ -117,6 +117,26 @@ describe.each(SPOKEN)('a definition, %s', (_, speak) => {
     expect(statements.map((x) => x.kind)).toEqual(['set', 'set']);
   });
 
+  it('ends with its jump, helper or executed instruction', () => {
+    const ends: [string, (s: S) => void][] = [
+      ['jump', (s) => s.jump(i64.const(0), { how: 'direct', condition: s.get(ticks) })],
+      ['helper', (s) => s.helper(1)],
+      ['execute', (s) => s.execute(i64.const(0))],
+    ];
+    for (const [kind, end] of ends) {
+      expect(() => speak(end)).not.toThrow();
+      expect(() =>
+        speak((s) => {
+          end(s);
+          s.set(ticks, i32.const(1));
+        }),
+      ).toThrow(`probe: a set follows a ${kind}`);
+      expect(() => speak((s) => s.if(s.get(ticks), () => end(s)))).toThrow(`probe: a ${kind} stands inside an if`);
+      // A condition that is known is no `if`.
+      expect(() => speak((s) => s.if(i32.const(1), () => end(s)))).not.toThrow();
+    }
+  });
+
   it('names the field that does not exist', () => {
     expect(() => speak((s) => void s.field('C'))).toThrow('probe has no field C');
   });
