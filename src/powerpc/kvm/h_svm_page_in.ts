@@ -9,7 +9,8 @@ import { type Ctx, vmOf } from './state.ts';
  * H_SVM_PAGE_IN, not shared: the frame becomes Secure and paged in. A frame that nobody has touched needs no UV_PAGE_IN; for a Shared one
  * this is the unshare, whose contents the Ultravisor ignores (power-pef.md 4.5).
  */
-export function runPageIn({ kvm }: Ctx, job: PageInJob, result: number): Step {
+export function runPageIn(ctx: Ctx, job: PageInJob, result: number): Step {
+  const { kvm } = ctx;
   const vm = vmOf(kvm, job.lpid);
   const frame = frameOf(vm.slots, job.gfn as Gfn);
   if (frame === undefined) return give(H_CODE.H_PARAMETER);
@@ -23,8 +24,9 @@ export function runPageIn({ kvm }: Ctx, job: PageInJob, result: number): Step {
       return give(H_CODE.H_SUCCESS);
     }
     job.uvmem = uvmem;
-    const gpa = gpaOf(job.gfn as Gfn);
-    return { do: 'ultracall', number: ULTRACALL.UV_PAGE_IN, args: [vm.lpid, page, gpa, 0, UV_PAGE_ORDER] };
+    const gfn = job.gfn as Gfn;
+    const source = kvm.hooks.pageIn?.(ctx, vm, gfn, page) ?? page;
+    return { do: 'ultracall', number: ULTRACALL.UV_PAGE_IN, args: [vm.lpid, source, gpaOf(gfn), 0, UV_PAGE_ORDER] };
   }
   if (result !== U_CODE.U_SUCCESS) {
     kvm.uvmem.release(job.uvmem);

@@ -9,7 +9,8 @@ import { type Ctx, vmOf } from './state.ts';
  * Moves a frame that is Secure and paged in to a normal page, as ciphertext: for H_SVM_PAGE_OUT, and when hypervisor or VMM touch the frame.
  * Any other frame of the VM is left as it is, with success (power-pef.md 4.6, 6.5).
  */
-export function runPageOut({ kvm }: Ctx, job: PageOutJob, result: number): Step {
+export function runPageOut(ctx: Ctx, job: PageOutJob, result: number): Step {
+  const { kvm } = ctx;
   const vm = vmOf(kvm, job.lpid);
   const frame = frameOf(vm.slots, job.gfn as Gfn);
   if (frame === undefined) return give(H_CODE.H_PARAMETER);
@@ -28,6 +29,7 @@ export function runPageOut({ kvm }: Ctx, job: PageOutJob, result: number): Step 
     return give(H_CODE.H_PARAMETER);
   }
   pagedOutFrame(kvm, frame, page);
+  kvm.hooks.pagedOut?.(ctx, vm, job.gfn as Gfn, page);
   return give(H_CODE.H_SUCCESS);
 }
 

@@ -19,7 +19,8 @@ export type Job =
   | InitDoneJob
   | InitAbortJob
   | PageInJob
-  | SharePageJob;
+  | SharePageJob
+  | UltracallsJob;
 
 interface JobRecord {
   /** What the job gave, once it is done. */
@@ -156,6 +157,15 @@ export interface SharePageJob extends JobRecord {
   /** The normal page while UV_PAGE_IN is under way, and whether it was made for this. */
   page: RealAddress | null;
   fresh: boolean;
+}
+
+/** Ultracalls that a hostile hypervisor makes of its own accord, one after the other whatever comes of them; gives 0. */
+export interface UltracallsJob extends JobRecord {
+  readonly kind: 'ultracalls';
+  readonly lpid: number;
+  readonly calls: readonly { readonly number: number; readonly args: readonly (bigint | number)[] }[];
+  /** How many were made. */
+  made: number;
 }
 
 /** What a job does next. */

@@ -12,7 +12,7 @@ import { PARTITIONS } from './partition.ts';
 import { createTree } from './radix.ts';
 import { saveContext } from './registers.ts';
 import { runJob } from './run-job.ts';
-import { type Ctx, type KvmState, loadedVcpu } from './state.ts';
+import { type Ctx, type KvmHooks, type KvmState, loadedVcpu } from './state.ts';
 import { count, type KvmStatistics } from './statistics.ts';
 import type { UserSpace } from './user-space.ts';
 import { UvmemPool } from './uvmem.ts';
@@ -40,6 +40,8 @@ export interface KvmOptions {
   readonly trace: TraceSink | null;
   /** Time base ticks that a vCPU runs before the next; 10 ms of 512 MHz by default. */
   readonly timeSlice?: bigint;
+  /** What a hostile hypervisor does differently. */
+  readonly hooks?: KvmHooks;
 }
 
 /** A virtual machine to be made. */
@@ -95,6 +97,7 @@ export class Kvm implements NativeLevel {
       })),
       requests: [],
       statistics: { exits: {}, hypercalls: {}, ultracalls: {} },
+      hooks: options.hooks ?? {},
     };
   }
 
@@ -206,6 +209,7 @@ export class Kvm implements NativeLevel {
   boot(port: RegisterPort): Stub {
     const ctx: Ctx = { kvm: this.#state, port, cpu: this.#state.cpus[port.cpu] };
     bootCpu(ctx);
+    ctx.kvm.hooks.booted?.(ctx);
     ctx.cpu.jobs.push(idleExit());
     return run(ctx, 0);
   }
@@ -272,7 +276,9 @@ function run(ctx: Ctx, result: number): Stub {
 }
 
 /** Puts an ultracall into the registers, of which the guest's are saved before. */
-function ultracall({ kvm, port, cpu }: Ctx, number: number, args: readonly (bigint | number)[]): Stub {
+function ultracall(ctx: Ctx, number: number, honest: readonly (bigint | number)[]): Stub {
+  const { kvm, port, cpu } = ctx;
+  const args = kvm.hooks.ultracall?.(ctx, number, honest) ?? honest;
   for (const job of cpu.jobs) if (job.kind === 'exit') saveContext(port, job.context);
   port.setGpr(3, BigInt(number));
   for (const [i, value] of args.entries()) port.setGpr(4 + i, BigInt.asUintN(64, BigInt(value)));

@@ -42,7 +42,8 @@ export function handlePageFault(ctx: Ctx, vm: Vm, context: GuestContext, info: E
   // The VM is on its way to be secure, and this vCPU executed in normal state until now: it gets nothing, and does not go on.
   if (vm.secureGuest !== 0) return null;
   try {
-    const page = kvm.memory.page(vm, gpa);
+    const own = kvm.memory.page(vm, gpa);
+    const page = kvm.hooks.pageIn?.(ctx, vm, gfnOf(gpa), own) ?? own;
     if (mapPage(vm.tree, kvm.view, kvm.pages, gpa, page)) return null;
   } catch (error) {
     if (!(error instanceof GuestFault)) throw error;

@@ -17,6 +17,7 @@ export function runExit(ctx: Ctx, job: ExitJob, result: number): Step {
   const { kvm } = ctx;
   switch (job.step) {
     case 'dispatch': {
+      kvm.hooks.exited?.(ctx, job);
       const first = dispatch(ctx, job);
       if (first !== null) return { do: 'job', job: first };
       break;
@@ -162,6 +163,7 @@ function resume(ctx: Ctx, job: ExitJob): Step {
   port.setSpr(SPR.HSRR0, context.pc);
   // A machine check must come to us, not checkstop the machine.
   port.setSpr(SPR.HSRR1, (context.msr & ~MSR.HV) | MSR.ME);
+  kvm.hooks.entering?.(ctx, vm, 'hrfid');
   return { do: 'leave', stub: 'hrfid', waitFor: null };
 }
 
@@ -169,13 +171,15 @@ function resume(ctx: Ctx, job: ExitJob): Step {
  * Goes back to a secure guest, or to the Ultravisor that asked on its own behalf: registers as they were received, the hypercall's status in
  * R0, SRR1 for an interrupt that we inject in R2 (power-pef.md 3.16).
  */
-function enterUltravisor({ kvm, port }: Ctx, lpid: number, context: GuestContext, nested: boolean): Step {
+function enterUltravisor(ctx: Ctx, lpid: number, context: GuestContext, nested: boolean): Step {
+  const { kvm, port } = ctx;
   restoreContext(port, context);
   port.setGpr(0, guestGpr(port, context, 3));
   port.setGpr(2, port.spr(SPR.SRR1));
   port.setGpr(3, BigInt(ULTRACALL.UV_RETURN));
   port.setSpr(SPR.HSRR0, context.pc);
   port.setSpr(SPR.HSRR1, context.msr);
+  kvm.hooks.entering?.(ctx, vmOf(kvm, lpid), 'ultracall');
   count(kvm.statistics.ultracalls, 'UV_RETURN');
   return { do: 'leave', stub: 'ultracall', waitFor: nested ? null : { kind: 'uv-return', lpid } };
 }

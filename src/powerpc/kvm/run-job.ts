@@ -3,7 +3,7 @@ import { runInitDone } from './h_svm_init_done.ts';
 import { runInitStart } from './h_svm_init_start.ts';
 import { runPageIn, runSharePage } from './h_svm_page_in.ts';
 import { runPageOut } from './h_svm_page_out.ts';
-import type { Job, Step } from './job.ts';
+import type { Job, Step, UltracallsJob } from './job.ts';
 import { runWritePate } from './partition.ts';
 import { runExit } from './run-exit.ts';
 import { runPageInval, runSharedFault } from './shared-page.ts';
@@ -44,5 +44,16 @@ export function runJob(ctx: Ctx, job: Job, result: number): Step {
       return runPageIn(ctx, job, result);
     case 'share-page':
       return runSharePage(ctx, job, result);
+    case 'ultracalls':
+      return runUltracalls(ctx, job, result);
   }
+}
+
+function runUltracalls(ctx: Ctx, job: UltracallsJob, result: number): Step {
+  const last = job.calls[job.made - 1];
+  if (last !== undefined) ctx.kvm.hooks.answered?.(ctx, last.number, result);
+  const next = job.calls[job.made];
+  if (next === undefined) return { do: 'give', value: 0 };
+  job.made += 1;
+  return { do: 'ultracall', number: next.number, args: next.args };
 }
