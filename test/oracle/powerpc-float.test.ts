@@ -7,7 +7,7 @@ import { type Case, CaseSet, differences, emptyState, encode, type Tolerance } f
 import type { FlatHelper, FlatRepair } from '../powerpc/isa/flat-model.ts';
 import { randomFields } from '../powerpc/isa/generate.ts';
 import { BIG, LITTLE, RECORD, type Target } from '../powerpc/isa/qemu-program.ts';
-import { Random } from '../powerpc/isa/random.ts';
+import { Random } from '../support/random.ts';
 import { requireTool } from '../support/tools.ts';
 
 const TOOLS = ['qemu-ppc64le', 'powerpc64le-linux-gnu-as', 'powerpc64-linux-gnu-as', 'powerpc64-linux-gnu-ld'] as const;

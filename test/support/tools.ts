@@ -34,6 +34,15 @@ const TOOLS = {
   },
   'qemu-system-ppc64': { probe: ['qemu-system-ppc64', '--version'], package: 'qemu-system-ppc' },
   'qemu-ppc64le': { probe: ['qemu-ppc64le', '--version'], package: 'qemu-user' },
+  'aarch64-linux-gnu-gcc': { probe: ['aarch64-linux-gnu-gcc', '--version'], package: 'gcc-aarch64-linux-gnu' },
+  'aarch64-linux-gnu-as': { probe: ['aarch64-linux-gnu-as', '--version'], package: 'binutils-aarch64-linux-gnu' },
+  'aarch64-linux-gnu-ld': { probe: ['aarch64-linux-gnu-ld', '--version'], package: 'binutils-aarch64-linux-gnu' },
+  'aarch64-linux-gnu-objdump': {
+    probe: ['aarch64-linux-gnu-objdump', '--version'],
+    package: 'binutils-aarch64-linux-gnu',
+  },
+  'qemu-system-aarch64': { probe: ['qemu-system-aarch64', '--version'], package: 'qemu-system-arm' },
+  'qemu-aarch64': { probe: ['qemu-aarch64', '--version'], package: 'qemu-user' },
   dtc: { probe: ['dtc', '--version'], package: 'device-tree-compiler' },
   'python3-cryptography': { probe: ['python3', '-c', 'import cryptography'], package: 'python3-cryptography' },
 } as const satisfies Record<string, { probe: readonly [string, ...string[]]; package: string }>;

@@ -20,6 +20,7 @@ import {
   stringCount,
   tar,
 } from '../../../src/powerpc/isa/state.ts';
+import type { Random } from '../../support/random.ts';
 import { type FlatEnd, type FlatHelper, FlatMachine, type FlatRepair } from './flat-model.ts';
 import {
   DONE,
@@ -33,7 +34,6 @@ import {
   type Target,
   TEXT,
 } from './qemu-program.ts';
-import type { Random } from './random.ts';
 
 /** The state that a case starts from. */
 export interface State {

@@ -1,7 +1,7 @@
 import type { PowerInstruction } from '../../../src/powerpc/isa/common.ts';
+import { CORNERS, operand, type Random } from '../../support/random.ts';
 import { accessesOf, type CaseSet, emptyState, encode, randomMemory, type State, XER_FLAGS } from './cases.ts';
 import { FREE_GPRS, RECORD, type Stub } from './qemu-program.ts';
-import { CORNERS, operand, type Random } from './random.ts';
 
 const GPR_FIELDS: ReadonlySet<string> = new Set(['RT', 'RA', 'RB', 'RS', 'RC']);
 const MASK = (1n << 64n) - 1n;

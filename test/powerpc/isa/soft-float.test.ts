@@ -14,7 +14,7 @@ import {
   type Unpacked,
   unpack,
 } from '../../../src/powerpc/isa/soft-float.ts';
-import { Random } from './random.ts';
+import { Random } from '../../support/random.ts';
 
 /** Rounded to nearest, the host's own arithmetic is the judge; flags and the other modes are compared with QEMU in the oracle test. */
 const NEAREST: Control = { rounding: 0, overflowEnabled: false, underflowEnabled: false };
