@@ -283,30 +283,56 @@ export function gpaOf(gfn: Gfn): GuestPhysical {
   return (gfn * UV_PAGE_SIZE) as GuestPhysical;
 }
 
-/** Numbers of ultracalls: R3 at `sc 2` (3.3). */
-export const ULTRACALL = {
-  UV_WRITE_PATE: 0xf104,
-  UV_RESTRICTED_SPR_WRITE: 0xf108,
-  UV_RESTRICTED_SPR_READ: 0xf10c,
-  UV_ESM: 0xf110,
-  UV_READ_SCOM: 0xf114,
-  UV_WRITE_SCOM: 0xf118,
-  UV_RETURN: 0xf11c,
-  UV_REGISTER_MEM_SLOT: 0xf120,
-  UV_UNREGISTER_MEM_SLOT: 0xf124,
-  UV_PAGE_IN: 0xf128,
-  UV_PAGE_OUT: 0xf12c,
-  UV_SHARE_PAGE: 0xf130,
-  UV_UNSHARE_PAGE: 0xf134,
-  UV_PAGE_INVAL: 0xf138,
-  UV_SVM_TERMINATE: 0xf13c,
-  UV_UNSHARE_ALL_PAGES: 0xf140,
-  UV_READ_MEM: 0xf144,
-  UV_WRITE_MEM: 0xf148,
-  UV_ESMB_GET_FILE: 0xf14c,
-  UV_SEND_SBE_COMMAND: 0xf150,
-} as const;
-export type Ultracall = keyof typeof ULTRACALL;
+/**
+ * Who may make an ultracall, by MSR[S,HV,PR] of the caller (3.3): the hypervisor (0,1,0); the kernel of a guest, secure or not (x,0,0); the
+ * kernel of an SVM (1,0,0); or an SVM in any state (1,0,x).
+ */
+export type UltracallCaller = 'hypervisor' | 'guest kernel' | 'svm kernel' | 'svm';
+
+/** An ultracall: R3 at `sc 2`, who may make it, and its arguments from R4 on. */
+export interface UltracallRow {
+  readonly number: number;
+  readonly caller: UltracallCaller;
+  readonly args: readonly string[];
+}
+
+/** The ultracalls (3.3 to 3.17). */
+export const ULTRACALLS = {
+  UV_WRITE_PATE: { number: 0xf104, caller: 'hypervisor', args: ['lpid', 'dw0', 'dw1'] },
+  UV_RESTRICTED_SPR_WRITE: { number: 0xf108, caller: 'hypervisor', args: ['spr', 'value'] },
+  UV_RESTRICTED_SPR_READ: { number: 0xf10c, caller: 'hypervisor', args: ['spr'] },
+  UV_ESM: { number: 0xf110, caller: 'guest kernel', args: ['kbase', 'fdt'] },
+  UV_READ_SCOM: { number: 0xf114, caller: 'hypervisor', args: ['chip', 'address'] },
+  UV_WRITE_SCOM: { number: 0xf118, caller: 'hypervisor', args: ['chip', 'address', 'value'] },
+  UV_RETURN: { number: 0xf11c, caller: 'hypervisor', args: [] },
+  UV_REGISTER_MEM_SLOT: {
+    number: 0xf120,
+    caller: 'hypervisor',
+    args: ['lpid', 'start_gpa', 'size', 'flags', 'slotid'],
+  },
+  UV_UNREGISTER_MEM_SLOT: { number: 0xf124, caller: 'hypervisor', args: ['lpid', 'slotid'] },
+  UV_PAGE_IN: { number: 0xf128, caller: 'hypervisor', args: ['lpid', 'src_ra', 'dest_gpa', 'flags', 'order'] },
+  UV_PAGE_OUT: { number: 0xf12c, caller: 'hypervisor', args: ['lpid', 'dest_ra', 'src_gpa', 'flags', 'order'] },
+  UV_SHARE_PAGE: { number: 0xf130, caller: 'svm kernel', args: ['gfn', 'num'] },
+  UV_UNSHARE_PAGE: { number: 0xf134, caller: 'svm kernel', args: ['gfn', 'num'] },
+  UV_PAGE_INVAL: { number: 0xf138, caller: 'hypervisor', args: ['lpid', 'gpa', 'order'] },
+  UV_SVM_TERMINATE: { number: 0xf13c, caller: 'hypervisor', args: ['lpid'] },
+  UV_UNSHARE_ALL_PAGES: { number: 0xf140, caller: 'svm kernel', args: [] },
+  UV_READ_MEM: { number: 0xf144, caller: 'hypervisor', args: ['buffer', 'handle', 'offset', 'size'] },
+  UV_WRITE_MEM: { number: 0xf148, caller: 'hypervisor', args: ['buffer', 'handle', 'offset', 'size'] },
+  UV_ESMB_GET_FILE: {
+    number: 0xf14c,
+    caller: 'svm',
+    args: ['offset', 'name0', 'name1', 'name2', 'name3', 'name4', 'name5', 'name6', 'name7'],
+  },
+  UV_SEND_SBE_COMMAND: { number: 0xf150, caller: 'hypervisor', args: ['chip', 'opcode', 'input'] },
+} as const satisfies Record<string, UltracallRow>;
+export type Ultracall = keyof typeof ULTRACALLS;
+
+/** Numbers of ultracalls by name. */
+export const ULTRACALL = Object.fromEntries(Object.entries(ULTRACALLS).map(([name, { number }]) => [name, number])) as {
+  readonly [N in Ultracall]: (typeof ULTRACALLS)[N]['number'];
+};
 
 /**
  * Return codes of ultracalls (3.2). The document gives U_INVALID no number: it is −4 here, as the sheet recommends.
@@ -332,6 +358,16 @@ export type UCode = (typeof U_CODE)[keyof typeof U_CODE];
 
 /** Flags of UV_PAGE_IN (3.10). Their values were never published; these are ours. */
 export const UV_PAGE_IN_FLAG = { CACHE_INHIBITED: 0x1n, CACHE_ENABLED: 0x2n, WRITE_PROTECTION: 0x4n } as const;
+
+/**
+ * What UV_READ_MEM and UV_WRITE_MEM name in their handle: the type in the high word, a chip in the low one (3.7). HOMER is where the processor
+ * keeps what it needs to leave a stop state. Numbers and size are ours.
+ */
+export const UV_MEM_HANDLE = { HOMER_CHIP_0: 0x1_0000_0000n } as const;
+export const UV_HOMER_BYTES = 0x10000;
+
+/** Commands of UV_SEND_SBE_COMMAND (3.7). */
+export const SBE_COMMAND = { TIMER: 0n, HANDLE_INTERRUPT: 1n, START_MPIPL: 2n } as const;
 
 /** Flags of UV_PAGE_OUT (3.11). The value was never published; this one is ours. */
 export const UV_PAGE_OUT_FLAG = { UV_SNAPSHOT: 0x1n } as const;

@@ -31,6 +31,10 @@ export interface UltravisorState {
   readonly svms: Map<number, Svm>;
   /** The LPID whose secure guest a CPU executes at this moment, by CPU. */
   readonly running: Map<number, number>;
+  /** SCOM registers by address, as far as they were written. */
+  readonly scoms: Map<bigint, bigint>;
+  /** What the chip needs to leave a stop state (3.7), `UV_HOMER_BYTES`; null while it is all zero. */
+  homer: Uint8Array | null;
 }
 
 /** What every part of the Ultravisor works with. */

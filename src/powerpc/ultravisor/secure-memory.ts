@@ -64,7 +64,7 @@ export class SecureMemory {
 }
 
 /** Whether the address is one of secure memory (2.1). */
-function isSecure(address: RealAddress): boolean {
+export function isSecure(address: RealAddress): boolean {
   return Math.floor(address / SECURE_ADDRESS_BIT) % 2 === 1;
 }
 

@@ -1,7 +1,7 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
-import { codeToRegister, HFSCR, MSR, SPR, SRR1, U_CODE, ULTRACALL, VECTOR } from '../abi.ts';
+import { codeToRegister, HFSCR, MSR, SPR, SRR1, U_CODE, VECTOR } from '../abi.ts';
 import { levelOf } from '../cpu/msr.ts';
 import type { NativeLevel, RegisterPort, Stub } from '../cpu/port.ts';
 import { traceCall, traceCallReturn } from './call-trace.ts';
@@ -22,18 +22,7 @@ import { guestHypercall } from './reflect.ts';
 import { type MemoryRange, SecureMemory } from './secure-memory.ts';
 import { storageFault } from './storage-fault.ts';
 import type { PageState, Svm, SvmState } from './svm.ts';
-import { uvEsm } from './uv_esm.ts';
-import { uvPageIn } from './uv_page_in.ts';
-import { uvPageInval } from './uv_page_inval.ts';
-import { uvPageOut } from './uv_page_out.ts';
-import { uvRegisterMemSlot } from './uv_register_mem_slot.ts';
-import { uvReturn } from './uv_return.ts';
-import { uvSharePage } from './uv_share_page.ts';
-import { uvSvmTerminate } from './uv_svm_terminate.ts';
-import { uvUnregisterMemSlot } from './uv_unregister_mem_slot.ts';
-import { uvUnshareAllPages } from './uv_unshare_all_pages.ts';
-import { uvUnsharePage } from './uv_unshare_page.ts';
-import { uvWritePate } from './uv_write_pate.ts';
+import { refuseCaller, ULTRACALL_TABLE, type UltracallEntry } from './ultracalls.ts';
 
 /** What an Ultravisor is made of. */
 export interface UltravisorOptions {
@@ -75,23 +64,6 @@ export interface UltravisorSave {
   readonly secure: ReturnType<SecureMemory['save']>;
 }
 
-type Handler = (uv: UvContext, port: RegisterPort, interrupted: Interrupted, svm: Svm | undefined) => Outcome;
-
-/** The ultracalls that are there, each with how many argument registers it has; all others give U_FUNCTION (3.3). */
-const CALLS: ReadonlyMap<number, { readonly args: number; readonly run: Handler }> = new Map([
-  [ULTRACALL.UV_WRITE_PATE, { args: 3, run: uvWritePate }],
-  [ULTRACALL.UV_ESM, { args: 2, run: uvEsm }],
-  [ULTRACALL.UV_RETURN, { args: 0, run: uvReturn }],
-  [ULTRACALL.UV_REGISTER_MEM_SLOT, { args: 5, run: uvRegisterMemSlot }],
-  [ULTRACALL.UV_UNREGISTER_MEM_SLOT, { args: 2, run: uvUnregisterMemSlot }],
-  [ULTRACALL.UV_PAGE_IN, { args: 5, run: uvPageIn }],
-  [ULTRACALL.UV_PAGE_OUT, { args: 5, run: uvPageOut }],
-  [ULTRACALL.UV_SHARE_PAGE, { args: 2, run: uvSharePage }],
-  [ULTRACALL.UV_UNSHARE_PAGE, { args: 2, run: uvUnsharePage }],
-  [ULTRACALL.UV_PAGE_INVAL, { args: 3, run: uvPageInval }],
-  [ULTRACALL.UV_SVM_TERMINATE, { args: 1, run: uvSvmTerminate }],
-  [ULTRACALL.UV_UNSHARE_ALL_PAGES, { args: 0, run: uvUnshareAllPages }],
-]);
 const LAST_NUMBER = 0xffffn;
 
 /** PTCR's size field for the 64 KiB partition table: 2^(12 + 4) bytes (2.2). */
@@ -119,7 +91,7 @@ export class Ultravisor implements NativeLevel {
       trace,
       traceServed,
       secure: new SecureMemory(view, options.secureRanges),
-      state: { partitionTable: null, svms: new Map(), running: new Map() },
+      state: { partitionTable: null, svms: new Map(), running: new Map(), scoms: new Map(), homer: null },
     };
     this.#hypervisorEntry = options.hypervisorEntry;
   }
@@ -188,11 +160,10 @@ export class Ultravisor implements NativeLevel {
     const uv = this.#uv;
     const r3 = port.gpr(3);
     const number = r3 <= LAST_NUMBER ? Number(r3) : 0;
-    const call = CALLS.get(number);
-    const args = Array.from({ length: call?.args ?? 0 }, (_, i) => port.gpr(4 + i));
+    const call = ULTRACALL_TABLE.get(number);
+    const args = Array.from({ length: call?.args.length ?? 0 }, (_, i) => port.gpr(4 + i));
     traceCall(uv, port, 'ultracall', number, args, levelOf(interrupted.msr).name);
-    const transaction = isHypervisor(interrupted.msr) && (interrupted.msr & MSR.TS) !== 0n;
-    const outcome = transaction ? U_CODE.U_BAD_MODE : (call?.run(uv, port, interrupted, svm) ?? U_CODE.U_FUNCTION);
+    const outcome = call === undefined ? U_CODE.U_FUNCTION : this.#serve(call, port, interrupted, svm);
     if (outcome === 'left') return;
 
     const result = codeToRegister(outcome);
@@ -201,6 +172,15 @@ export class Ultravisor implements NativeLevel {
     port.setSpr(SPR.USRR0, interrupted.nia);
     port.setSpr(SPR.USRR1, interrupted.msr);
     if (svm !== undefined) uv.state.running.set(port.cpu, svm.lpid);
+  }
+
+  /** Checks common to all calls come before those of the call: who calls, then the transaction state of a hypervisor (3.1). */
+  #serve(call: UltracallEntry, port: RegisterPort, interrupted: Interrupted, svm: Svm | undefined): Outcome {
+    const refused = refuseCaller(call, interrupted.msr);
+    if (refused !== null) return refused;
+    const transaction = isHypervisor(interrupted.msr) && (interrupted.msr & MSR.TS) !== 0n;
+    if (transaction && call.name !== 'UV_RETURN') return U_CODE.U_BAD_MODE;
+    return call.run(this.#uv, port, interrupted, svm);
   }
 
   /** An interrupt of an SVM that needs HV (1.9). */

@@ -1,22 +1,20 @@
 import type { RealAddress } from '../../machine/types.ts';
 import { type Gfn, U_CODE, type UCode, UV_PAGE_ORDER, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
-import type { Interrupted } from './frame.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { openPage } from './page-crypto.ts';
 import { pageAt, registeredFrame, setPage } from './pages.ts';
 import { normalPage } from './secure-memory.ts';
 import type { Page, Svm } from './svm.ts';
 import { svmOf } from './svm-lookup.ts';
 
-const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_P4, U_P5, U_PERMISSION, U_RETRY, U_STATE } = U_CODE;
+const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_P4, U_P5, U_RETRY, U_STATE } = U_CODE;
 
 /**
  * UV_PAGE_IN: R4 lpid, R5 src_ra, R6 dest_gpa, R7 flags, R8 order (3.10). Order of checks: order, flags, src_ra, lpid,
  * state of the SVM, dest_gpa, state of the page. No flag is supported yet.
  */
-export function uvPageIn(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_PERMISSION;
+export function uvPageIn(uv: UvContext, port: RegisterPort): Outcome {
   if (port.gpr(8) !== BigInt(UV_PAGE_ORDER)) return U_P5;
   if (port.gpr(7) !== 0n) return U_P4;
   const source = normalPage(uv.view, port.gpr(5));

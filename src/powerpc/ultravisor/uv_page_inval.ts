@@ -1,19 +1,17 @@
 import { U_CODE, UV_PAGE_ORDER } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
-import type { Interrupted } from './frame.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { pageAt, registeredFrame, setPage } from './pages.ts';
 import { svmOf } from './svm-lookup.ts';
 
-const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_PERMISSION, U_STATE } = U_CODE;
+const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_STATE } = U_CODE;
 
 /**
  * UV_PAGE_INVAL: R4 lpid, R5 gpa, R6 order (3.12): the hypervisor takes its page of a shared frame away. U_P2 for an
  * address in no slot and for a page that is secure, paged out, about to be shared or just taken back. Order of checks:
  * order, lpid, state of the SVM, gpa.
  */
-export function uvPageInval(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_PERMISSION;
+export function uvPageInval(uv: UvContext, port: RegisterPort): Outcome {
   if (port.gpr(6) !== BigInt(UV_PAGE_ORDER)) return U_P3;
   const svm = svmOf(uv, port.gpr(4));
   if (svm === undefined) return U_PARAMETER;

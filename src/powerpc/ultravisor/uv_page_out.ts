@@ -1,15 +1,14 @@
 import type { RealAddress } from '../../machine/types.ts';
 import { type Gfn, U_CODE, type UCode, UV_PAGE_ORDER, UV_PAGE_OUT_FLAG, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
-import type { Interrupted } from './frame.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { sealPage } from './page-crypto.ts';
 import { FRESH, isTransient, pageAt, registeredFrame, setPage } from './pages.ts';
 import { normalPage } from './secure-memory.ts';
 import type { Page, Svm } from './svm.ts';
 import { svmOf } from './svm-lookup.ts';
 
-const { U_SUCCESS, U_BUSY, U_PARAMETER, U_P2, U_P3, U_P4, U_P5, U_PERMISSION } = U_CODE;
+const { U_SUCCESS, U_BUSY, U_PARAMETER, U_P2, U_P3, U_P4, U_P5 } = U_CODE;
 
 type SecurePage = Extract<Page, { readonly state: 'SECURE' }>;
 
@@ -21,8 +20,7 @@ type SecurePage = Extract<Page, { readonly state: 'SECURE' }>;
  * UV_SNAPSHOT exports a copy and leaves the page where it is; that ciphertext can never come back in. After an aborted
  * UV_ESM the hypervisor gets in the clear what it gave in the clear, and zeroes for all else (6.1 A3).
  */
-export function uvPageOut(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_PERMISSION;
+export function uvPageOut(uv: UvContext, port: RegisterPort): Outcome {
   if (port.gpr(8) !== BigInt(UV_PAGE_ORDER)) return U_P5;
   const flags = port.gpr(7);
   if ((flags & ~UV_PAGE_OUT_FLAG.UV_SNAPSHOT) !== 0n) return U_P4;

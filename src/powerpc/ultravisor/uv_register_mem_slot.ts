@@ -1,20 +1,18 @@
 import { gfnOf, guestPhysical, U_CODE, UV_MEM_SLOTS, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
-import type { Interrupted } from './frame.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { makeTables } from './partition-scoped.ts';
 import type { MemSlot } from './svm.ts';
 import { svmOf } from './svm-lookup.ts';
 
-const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_P4, U_P5, U_PERMISSION, U_RETRY, U_STATE } = U_CODE;
+const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_P4, U_P5, U_RETRY, U_STATE } = U_CODE;
 
 /**
  * UV_REGISTER_MEM_SLOT: R4 lpid, R5 start_gpa, R6 size, R7 flags, R8 slotid (3.8). Every page begins SECURE and zero;
  * its secure frame is taken when it is first needed, only the tables of the slot are made now: U_RETRY if secure memory
  * cannot hold them.
  */
-export function uvRegisterMemSlot(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_PERMISSION;
+export function uvRegisterMemSlot(uv: UvContext, port: RegisterPort): Outcome {
   const svm = svmOf(uv, port.gpr(4));
   if (svm === undefined) return U_PARAMETER;
   if (svm.state === 'ABORT' || svm.state === 'DEAD') return U_STATE;

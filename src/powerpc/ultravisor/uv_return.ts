@@ -1,20 +1,24 @@
-import { codeToRegister, HCALL, SPR, U_CODE } from '../abi.ts';
+import { codeToRegister, HCALL, LPCR, MSR, SPR, SRR1, U_CODE, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import { traceCallReturn, traceServedReturn } from './call-trace.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { type Frame, frameSpr, type Interrupted, setFrameSpr } from './frame.ts';
+import { interruptState, resumeGuest } from './guest-entry.ts';
 import { resumeAfterHypervisor } from './injection.ts';
 import { killSvm } from './kill.ts';
 import { finishHypercall } from './reflect.ts';
 import { enterStartedCpu, finishRtas } from './rtas.ts';
 import { continueShare, continueUndoShare, continueUnshare } from './share.ts';
-import type { Pending, Svm } from './svm.ts';
+import type { Continuation, Pending, Svm } from './svm.ts';
 import { findPending, svmOf } from './svm-lookup.ts';
 import { continueEsm } from './uv_esm.ts';
 
 const { U_INVALID } = U_CODE;
 
 const COOKIE_GPR = 31;
+
+/** What waits in the SVM itself; all other answers belong to a call of the Ultravisor's that has to end first. */
+const INTERRUPTIBLE: ReadonlySet<Continuation['kind']> = new Set(['hypercall', 'interrupt', 'retry']);
 
 /**
  * UV_RETURN: the hypervisor answers what it was entered with; R31 is the cookie, R0 the result, R4 to R12 outputs, and
@@ -25,7 +29,6 @@ const COOKIE_GPR = 31;
  * PIDR the SVM that it belongs to (#60).
  */
 export function uvReturn(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_INVALID;
   const cookie = Number(port.gpr(COOKIE_GPR));
   const found = findPending(uv, cookie);
   const current = svmOf(uv, port.spr(SPR.LPIDR));
@@ -46,7 +49,18 @@ export function uvReturn(uv: UvContext, port: RegisterPort, { msr }: Interrupted
     return killSvm(uv, port, svm, pending.frame, 'UV_RETURN with another LPIDR or PIDR');
   }
   setFrameSpr(pending.frame, SPR.IC, frameSpr(pending.frame, SPR.IC) + port.spr(SPR.IC));
+  const transaction = (msr & MSR.TS) !== 0n;
+  if (transaction && INTERRUPTIBLE.has(pending.then.kind)) return badTransaction(uv, port, svm, pending.frame);
   return goOn(uv, port, svm, pending);
+}
+
+/** The hypervisor came back inside a transaction: the SVM gets a program interrupt, "TM bad thing" (3.1). */
+function badTransaction(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
+  const littleEndian = (port.spr(SPR.LPCR) & LPCR.ILE) !== 0n;
+  const { srr0, srr1 } = interruptState(frame, VECTOR.PROGRAM, SRR1.PROGRAM_TM, littleEndian);
+  setFrameSpr(frame, SPR.SRR0, srr0);
+  setFrameSpr(frame, SPR.SRR1, srr1);
+  return resumeGuest(uv, port, svm, frame);
 }
 
 function goOn(uv: UvContext, port: RegisterPort, svm: Svm, { frame, then }: Pending): 'left' {

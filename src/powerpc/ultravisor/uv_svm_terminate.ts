@@ -1,13 +1,12 @@
 import { U_CODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
-import type { Interrupted } from './frame.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { traceSvmState } from './kill.ts';
 import { dropPages } from './pages.ts';
 import { releaseTree } from './partition-scoped.ts';
 import { partition, readPate, writePate } from './partition-table.ts';
 
-const { U_SUCCESS, U_BUSY, U_PARAMETER, U_INVALID, U_PERMISSION } = U_CODE;
+const { U_SUCCESS, U_BUSY, U_PARAMETER, U_INVALID } = U_CODE;
 
 /**
  * UV_SVM_TERMINATE: R4 lpid (3.13). Everything of the SVM is gone afterwards: pages, keys, cookies, tables; and its
@@ -15,8 +14,7 @@ const { U_SUCCESS, U_BUSY, U_PARAMETER, U_INVALID, U_PERMISSION } = U_CODE;
  * is a success if the partition table knows the LPID, as after an aborted UV_ESM (10.2 #42). U_BUSY while a CPU
  * executes in the SVM (#43).
  */
-export function uvSvmTerminate(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_PERMISSION;
+export function uvSvmTerminate(uv: UvContext, port: RegisterPort): Outcome {
   const lpid = partition(port.gpr(4));
   if (lpid === undefined || lpid === 0) return U_PARAMETER;
   const svm = uv.state.svms.get(lpid);

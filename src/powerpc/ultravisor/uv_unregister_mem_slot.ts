@@ -1,18 +1,16 @@
 import { U_CODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
-import type { Interrupted } from './frame.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { dropPages } from './pages.ts';
 import { svmOf } from './svm-lookup.ts';
 
-const { U_SUCCESS, U_PARAMETER, U_P2, U_PERMISSION } = U_CODE;
+const { U_SUCCESS, U_PARAMETER, U_P2 } = U_CODE;
 
 /**
  * UV_UNREGISTER_MEM_SLOT: R4 lpid, R5 slotid (3.9). What the slot's pages held is lost: secure frames are scrubbed,
  * ciphertexts outside can never come back, pages of the hypervisor are let go.
  */
-export function uvUnregisterMemSlot(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_PERMISSION;
+export function uvUnregisterMemSlot(uv: UvContext, port: RegisterPort): Outcome {
   const svm = svmOf(uv, port.gpr(4));
   if (svm === undefined) return U_PARAMETER;
   const id = port.gpr(5);

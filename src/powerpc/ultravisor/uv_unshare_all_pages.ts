@@ -1,4 +1,4 @@
-import { type Gfn, MSR, U_CODE } from '../abi.ts';
+import { type Gfn, U_CODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
 import type { Interrupted } from './frame.ts';
@@ -6,10 +6,10 @@ import { isTransient } from './pages.ts';
 import { unshareFrom } from './share.ts';
 import type { Svm } from './svm.ts';
 
-const { U_BUSY, U_INVALID, U_PERMISSION } = U_CODE;
+const { U_BUSY } = U_CODE;
 
 /**
- * UV_UNSHARE_ALL_PAGES, from the kernel of an SVM only: takes back every page that the SVM itself has shared (3.14).
+ * UV_UNSHARE_ALL_PAGES: takes back every page that the SVM itself has shared (3.14).
  * U_BUSY while another vCPU shares or unshares a page (10.1 #10).
  */
 export function uvUnshareAllPages(
@@ -18,8 +18,7 @@ export function uvUnshareAllPages(
   interrupted: Interrupted,
   svm: Svm | undefined,
 ): Outcome {
-  if (svm === undefined) return U_INVALID;
-  if ((interrupted.msr & MSR.PR) !== 0n) return U_PERMISSION;
+  if (svm === undefined) throw new Error('a call of an SVM without an SVM');
   const shared: Gfn[] = [];
   for (const [gfn, page] of svm.pages) {
     if (isTransient(page)) return U_BUSY;

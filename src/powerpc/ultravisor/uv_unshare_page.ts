@@ -1,4 +1,4 @@
-import { MSR, U_CODE } from '../abi.ts';
+import { U_CODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
 import type { Interrupted } from './frame.ts';
@@ -6,7 +6,7 @@ import { isTransient, pageAt } from './pages.ts';
 import { sharingRange, unshareFrom } from './share.ts';
 import type { PageState, Svm } from './svm.ts';
 
-const { U_INVALID, U_P2, U_PERMISSION } = U_CODE;
+const { U_P2 } = U_CODE;
 
 /** Pages that the Ultravisor shares for itself: the SVM cannot take them back (10.1 #8). */
 const UNSHARABLE: ReadonlySet<PageState> = new Set([
@@ -17,7 +17,7 @@ const UNSHARABLE: ReadonlySet<PageState> = new Set([
 ]);
 
 /**
- * UV_UNSHARE_PAGE: R4 gfn, R5 num, in pages of 64 KiB; from the kernel of an SVM only (3.14). All pages are checked
+ * UV_UNSHARE_PAGE: R4 gfn, R5 num, in pages of 64 KiB (3.14). All pages are checked
  * first.
  */
 export function uvUnsharePage(
@@ -26,8 +26,7 @@ export function uvUnsharePage(
   interrupted: Interrupted,
   svm: Svm | undefined,
 ): Outcome {
-  if (svm === undefined) return U_INVALID;
-  if ((interrupted.msr & MSR.PR) !== 0n) return U_PERMISSION;
+  if (svm === undefined) throw new Error('a call of an SVM without an SVM');
   const range = sharingRange(svm, port.gpr(4), port.gpr(5));
   if (typeof range === 'number') return range;
   for (const gfn of range) {

@@ -1,8 +1,7 @@
 import { realAddress } from '../../machine/types.ts';
 import { PATE_DW1, RADIX_ROOT, SECURE_ADDRESS_BIT, U_CODE, unpackRadixRoot } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { isHypervisor, type Outcome, type UvContext } from './context.ts';
-import type { Interrupted } from './frame.ts';
+import type { Outcome, UvContext } from './context.ts';
 import { partition, readPate, writePate } from './partition-table.ts';
 
 const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_PERMISSION } = U_CODE;
@@ -16,8 +15,7 @@ const DW1_FIELDS = PATE_DW1.GR | PATE_DW1.PRTB | PATE_DW1.PRTS;
  * UV_WRITE_PATE: R4 lpid, R5 dw0, R6 dw1 (3.4). For an SVM dw0 is the Ultravisor's: the hypervisor may only repeat the
  * one it had before the VM became secure, else U_PERMISSION; dw1, the guest's own process table, is stored (10.2 #51).
  */
-export function uvWritePate(uv: UvContext, port: RegisterPort, { msr }: Interrupted): Outcome {
-  if (!isHypervisor(msr)) return U_PERMISSION;
+export function uvWritePate(uv: UvContext, port: RegisterPort): Outcome {
   const lpid = partition(port.gpr(4));
   if (lpid === undefined) return U_PARAMETER;
   const dw0 = port.gpr(5);

@@ -62,11 +62,4 @@ describe('UV_WRITE_PATE (3.4)', () => {
     m.port.currentMsr |= MSR.TS_S;
     expect(m.ultracall('UV_WRITE_PATE', 9, 0, 0)).toBe(-59);
   });
-
-  it.each([0xf100, 0xf108, 0xf114, 0xf144, 0xf14c, 0xf150, 0x1_0000_f104])('call 0x%x: U_FUNCTION (3.3)', (number) => {
-    const m = new Machine();
-    const before = m.dump();
-    expect(m.ultracall(number, 1, 2, 3)).toBe(-2);
-    expect(m.dump()).toBe(before);
-  });
 });
