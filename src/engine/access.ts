@@ -57,11 +57,14 @@ function translateAll(
 ): Piece[] | null {
   const pieces: Piece[] = [];
   const result: Translation = { host: 0, writable: false, cacheable: false };
+  const { addressBits = 64 } = context.mode;
+  const wide = addressBits === 64;
+  const mask = 2 ** addressBits - 1;
   let done = 0;
   while (done < length) {
     const sum = (low >>> 0) + done;
-    const at = sum | 0;
-    const carried = sum > 0xffffffff ? (high + 1) | 0 : high;
+    const at = wide ? sum | 0 : sum & mask;
+    const carried = wide && sum > 0xffffffff ? (high + 1) | 0 : high;
     const here = Math.min(length - done, PAGE_SIZE - (at & PAGE_MASK));
     if (!context.model.translate(carried, at, access, space, here, result)) return null;
     pieces.push({ host: result.host, length: here });

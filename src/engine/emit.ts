@@ -51,6 +51,14 @@ export interface AccessParts {
   readonly space: number;
 }
 
+/** What an access emits besides itself. */
+export interface AccessExits {
+  /** Emitted ahead of the slow path: brings the context's pc and budget up to date. */
+  readonly beforeSlow: () => void;
+  /** Emitted where the access faulted; must not fall through. */
+  readonly fault: () => void;
+}
+
 function tlbEntry(b: FunctionBuilder, context: Expr<I32>, currentTlb: Expr<I32>, parts: AccessParts): Expr<I32> {
   const tlb = parts.space === 0 ? currentTlb : i32.load(context, CONTEXT.dataTlb + 4 * parts.space);
   const index = i32.and(
@@ -71,7 +79,6 @@ function slowArguments(parts: AccessParts): Expr[] {
 
 /**
  * Emits a load: inline TLB check, slow path, then the access.
- * @param fault emitted where the access faulted; must not fall through
  * @returns the value, zero- or sign-extended to 64 bits and let-bound
  */
 export function emitLoad(
@@ -81,7 +88,7 @@ export function emitLoad(
   slow: SlowPaths,
   parts: AccessParts,
   signed: boolean,
-  fault: () => void,
+  exits: AccessExits,
 ): Expr<I64> {
   const entry = tlbEntry(b, context, currentTlb, parts);
   const host = b.temp(I32);
@@ -89,9 +96,10 @@ export function emitLoad(
   b.if(
     misses(parts, i64.load(entry, DATA_TLB.readBase)),
     () => {
+      exits.beforeSlow();
       b.callStatement(slow.load, slowArguments(parts));
       b.popTo(host);
-      b.if(i32.eqz(localGet(I32, host)), fault, undefined, 'unlikely');
+      b.if(i32.eqz(localGet(I32, host)), exits.fault, undefined, 'unlikely');
     },
     undefined,
     'unlikely',
@@ -113,9 +121,7 @@ function ordered(b: FunctionBuilder, host: Expr<I32>, parts: AccessParts, signed
 }
 
 /** What a store emits besides itself. */
-export interface StoreExits {
-  /** Emitted where the access faulted; must not fall through. */
-  readonly fault: () => void;
+export interface StoreExits extends AccessExits {
   /** Emitted behind the slow path with its answer, 1 or more. */
   readonly afterSlow?: (answer: Expr<I32>) => void;
 }
@@ -145,6 +151,7 @@ export function emitStore(
   b.if(
     misses(parts, i64.load(entry, DATA_TLB.writeBase)),
     () => {
+      exits.beforeSlow();
       b.store(op, context, kept, CONTEXT.bounce);
       const done = b.temp(I32);
       b.callStatement(slow.store, slowArguments(parts));

@@ -7,6 +7,7 @@ import { buildInterpreter, HandlerTable, INTERPRETER_IMPORTS } from './interpret
 import { CODE, CONTEXT, EXIT, HELPER_RESULT, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SLOT } from './layout.ts';
 import { REGION_IMPORTS, STORE_NEEDS_INTERPRETER } from './region-emitter.ts';
 import type { Mode } from './semantics.ts';
+import { following } from './specialize.ts';
 import type { StateLayout } from './state.ts';
 import type { Store } from './store.ts';
 import { TranslationCache } from './tlb.ts';
@@ -274,10 +275,13 @@ export class Engine<M extends Mode> {
   readonly #slowFetch = (low: number, high: number): number => {
     const context = this.#running();
     const t = this.#translation;
-    if (!context.model.translate(high, low, 'fetch', 0, this.isa.alignment, t)) {
+    const size = Math.min(this.isa.alignment, PAGE_SIZE - (low & PAGE_MASK));
+    if (!context.model.translate(high, low, 'fetch', 0, size, t)) {
       this.#fetchFault = true;
       return 0;
     }
+    if (low % this.isa.alignment !== 0)
+      throw new Error(`the CPU model let a fetch at 0x${context.pc.toString(16)} pass`);
     const { i32 } = this.store;
     const hostPage = t.host >>> PAGE_SHIFT;
     this.#lastCodePage = t.host & ~PAGE_MASK;
@@ -313,7 +317,7 @@ export class Engine<M extends Mode> {
     }
     this.store.bytes.set(bytes, context.base + CONTEXT.executeText);
     const pc = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
-    this.#fillBuffer(context, pc + BigInt(length));
+    this.#fillBuffer(context, following(context.mode, pc, length));
     return 1;
   };
 
@@ -328,7 +332,7 @@ export class Engine<M extends Mode> {
       view.setUint32(at, Number(text >> 32n), true);
       view.setUint32(at + 4, Number(text & 0xffffffffn), true);
     }
-    this.#fillBuffer(context, context.pc + BigInt(executeLength));
+    this.#fillBuffer(context, following(context.mode, context.pc, executeLength));
     // Two that execute each other would never end, and both together count as one instruction.
     const slot = (context.base + CONTEXT.executeSlots) >>> 1;
     if (this.#table.executing.has(this.store.u16[slot] as number)) this.store.u16[slot] = SLOT.undefined;

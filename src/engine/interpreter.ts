@@ -4,6 +4,7 @@ import { ModuleBuilder } from '../wasm/module.ts';
 import { OP } from '../wasm/opcode.ts';
 import { I32, I64 } from '../wasm/types.ts';
 import {
+  type AccessExits,
   emitLoad,
   emitNoteJump,
   emitStore,
@@ -139,6 +140,8 @@ class InterpreterBuilder<M extends Mode> {
   readonly #b: FunctionBuilder;
   /** Whether instructions can run from the execute buffer, so that the next one does not follow in storage. */
   readonly #buffered: boolean;
+  /** Address bits that an instruction on the page at hand has in common with its page; those of a misaligned one with none. */
+  readonly #pageMask: number;
   readonly #context = localGet(I32, 0);
   readonly #nia: number;
   readonly #hostPc: number;
@@ -166,6 +169,7 @@ class InterpreterBuilder<M extends Mode> {
     this.#mode = mode;
     this.#options = options;
     this.#buffered = table.isa.alignment === 2;
+    this.#pageMask = -PAGE_SIZE | (table.isa.alignment - 1);
     const m = this.#module;
     m.importMemory('engine', INTERPRETER_IMPORTS.memory, wasmPages, wasmPages);
     const { params, results } = SLOW_SIGNATURE;
@@ -247,13 +251,14 @@ class InterpreterBuilder<M extends Mode> {
       );
       const entry = b.let(i32.add(localGet(I32, this.#instructionTlb), index));
       b.if(
-        i64.eq(i64.load(entry, INSTRUCTION_TLB.base), i64.and(nia, i64.const(-PAGE_SIZE))),
+        i64.eq(i64.load(entry, INSTRUCTION_TLB.base), i64.and(nia, i64.const(this.#pageMask))),
         () => {
           b.set(this.#hostPc, i32.add(low32(nia), i32.load(entry, INSTRUCTION_TLB.addend)));
           b.set(this.#slotDelta, i32.load(entry, INSTRUCTION_TLB.delta));
         },
         () => {
           this.#stopIfUsedUp(this.#leaveAtNia);
+          this.#tellFetch(nia);
           b.callStatement(this.#fetch, [low32(nia), high32(nia)]);
           b.popTo(this.#hostPc);
           b.if(i32.eqz(localGet(I32, this.#hostPc)), () => this.#leave(EXIT.fault, this.#leaveAtNia));
@@ -307,6 +312,7 @@ class InterpreterBuilder<M extends Mode> {
         this.#stopIfUsedUp(this.#leaveHere);
         const done = b.temp(I32);
         const pc = b.let(this.#pc());
+        this.#tellFetch(pc);
         b.callStatement(this.#crossing, [low32(pc), high32(pc)]);
         b.popTo(done);
         b.if(i32.eqz(localGet(I32, done)), () => this.#leave(EXIT.fault, this.#leaveHere));
@@ -341,7 +347,7 @@ class InterpreterBuilder<M extends Mode> {
     b.if(
       i32.eqz(i32.and(localGet(I32, this.#hostPc), i32.const(PAGE_MASK))),
       () => {
-        b.set(this.#nia, this.#pc());
+        b.set(this.#nia, this.#wrapped(this.#pc()));
         b.br(this.#enter);
       },
       undefined,
@@ -393,7 +399,10 @@ class InterpreterBuilder<M extends Mode> {
 
   #emitStatement(s: Statement): boolean {
     const b = this.#b;
-    const fault = (): void => this.#leave(EXIT.fault, this.#leaveHere);
+    const exits: AccessExits = {
+      beforeSlow: () => this.#tellPlace(),
+      fault: () => this.#leave(EXIT.fault, this.#leaveHere),
+    };
     const dataTlb = localGet(I32, this.#dataTlb);
     switch (s.kind) {
       case 'let':
@@ -408,10 +417,10 @@ class InterpreterBuilder<M extends Mode> {
         return true;
       }
       case 'load':
-        b.set(this.#temp(s.temp), emitLoad(b, this.#context, dataTlb, this.#slow, s, s.signed, fault));
+        b.set(this.#temp(s.temp), emitLoad(b, this.#context, dataTlb, this.#slow, s, s.signed, exits));
         return true;
       case 'store':
-        emitStore(b, this.#context, dataTlb, this.#slow, s, s.value, { fault });
+        emitStore(b, this.#context, dataTlb, this.#slow, s, s.value, exits);
         return true;
       case 'if':
         b.if(
@@ -429,8 +438,7 @@ class InterpreterBuilder<M extends Mode> {
         return false;
       case 'helper': {
         const next = b.let(this.#nextPc());
-        b.store64(this.#context, this.#pc(), CONTEXT.pc);
-        b.store32(this.#context, localGet(I32, this.#budget), CONTEXT.budget);
+        this.#tellPlace();
         const result = b.temp(I32);
         b.callStatement(this.#helper, [i32.const(s.helper), s.a, s.b]);
         b.popTo(result);
@@ -453,6 +461,18 @@ class InterpreterBuilder<M extends Mode> {
     }
   }
 
+  /** Puts pc and budget of the instruction at hand into the context, for whoever looks while it is not done. */
+  #tellPlace(): void {
+    this.#b.store64(this.#context, this.#pc(), CONTEXT.pc);
+    this.#b.store32(this.#context, localGet(I32, this.#budget), CONTEXT.budget);
+  }
+
+  /** The same for a fetch, which is ahead of counting its instruction. */
+  #tellFetch(pc: Expr<I64>): void {
+    this.#b.store64(this.#context, pc, CONTEXT.pc);
+    this.#b.store32(this.#context, i32.sub(localGet(I32, this.#budget), i32.const(1)), CONTEXT.budget);
+  }
+
   #emitJump(s: Extract<Statement, { kind: 'jump' }>): boolean {
     const b = this.#b;
     const target = b.let(s.target);
@@ -460,7 +480,7 @@ class InterpreterBuilder<M extends Mode> {
     const taken = (): void => {
       if (this.#options.translate && s.how === 'indirect') emitNoteJump(b, this.#context, this.#pc(), target);
       if (this.#options.translate && (s.how === 'direct' || s.call)) this.#countPass(target, s.call);
-      const samePage = i64.eqz(i64.shrU(i64.xor(target, this.#pc()), i64.const(PAGE_SHIFT)));
+      const samePage = i64.eqz(i64.and(i64.xor(target, this.#pc()), i64.const(this.#pageMask)));
       b.if(
         this.#buffered ? i32.and(samePage, i32.eqz(this.#inBuffer())) : samePage,
         () => {
@@ -566,8 +586,13 @@ class InterpreterBuilder<M extends Mode> {
   }
 
   #nextPc(): Expr<I64> {
-    const follows = i64.add(this.#pc(), i64.const(this.#length));
+    const follows = this.#wrapped(i64.add(this.#pc(), i64.const(this.#length)));
     return this.#buffered ? select(this.#inBuffer(), i64.load(this.#context, CONTEXT.executeReturn), follows) : follows;
+  }
+
+  #wrapped(address: Expr<I64>): Expr<I64> {
+    const { addressBits = 64 } = this.#mode;
+    return i64.and(address, i64.const(2n ** BigInt(addressBits) - 1n));
   }
 
   #temp(leaf: Expr): number {

@@ -17,7 +17,7 @@ import type { BlockFlow, Flow } from './flow.ts';
 import { LEAF, type Statement } from './ir.ts';
 import { CONTEXT, EXIT, REGION_HASH, REGION_LEFT } from './layout.ts';
 import { PendingFlags } from './pending-flags.ts';
-import type { Block, JumpTerminator, Region, Terminator } from './region.ts';
+import type { Block, BlockInstruction, JumpTerminator, Region, Terminator } from './region.ts';
 import type { Slot, StateLayout } from './state.ts';
 
 /** Imports of a region module, all from module `engine`. */
@@ -238,14 +238,16 @@ class RegionEmitter {
         this.#markFault(EXIT.fault);
         b.set(
           this.#temp(s.temp),
-          emitLoad(b, this.#context, localGet(I32, this.#dataTlb), this.#slow, s, s.signed, () =>
-            b.br(this.#faultLabel),
-          ),
+          emitLoad(b, this.#context, localGet(I32, this.#dataTlb), this.#slow, s, s.signed, {
+            beforeSlow: () => this.#tellPlace(),
+            fault: () => b.br(this.#faultLabel),
+          }),
         );
         return;
       case 'store':
         this.#markFault(EXIT.fault);
         emitStore(b, this.#context, localGet(I32, this.#dataTlb), this.#slow, s, s.value, {
+          beforeSlow: () => this.#tellPlace(),
           fault: () => b.br(this.#faultLabel),
           afterSlow: (answer) => {
             b.if(
@@ -283,6 +285,15 @@ class RegionEmitter {
       default:
         throw new Error(`a ${s.kind} statement cannot stand inside a translated block`);
     }
+  }
+
+  /** Puts pc and budget of the instruction at hand into the context, for whoever looks while it is not done. */
+  #tellPlace(): void {
+    const { instructions } = this.#block;
+    const at = instructions[this.#instruction] as BlockInstruction;
+    const unexecuted = i32.const(instructions.length - this.#instruction - 1);
+    this.#b.store64(this.#context, i64.const(at.pc), CONTEXT.pc);
+    this.#b.store32(this.#context, i32.add(localGet(I32, this.#budget), unexecuted), CONTEXT.budget);
   }
 
   /** Notes where in the block an access stands, for the case that it faults; registers must then be in their locals. */

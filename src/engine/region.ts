@@ -8,7 +8,7 @@ import type { InstructionSet } from './instruction.ts';
 import type { JumpKind, Statement } from './ir.ts';
 import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from './layout.ts';
 import type { Mode } from './semantics.ts';
-import { constantMeaning } from './specialize.ts';
+import { constantMeaning, following } from './specialize.ts';
 
 /** Limits that keep a region's compile time and code size in hand (`docs/engine.md`). */
 const MAX_BLOCKS = 200;
@@ -171,7 +171,7 @@ class Discovery {
         if (read.end.kind === 'jump') this.#followJump(read.end, Number(copy), key);
         return;
       }
-      key += BigInt(read.instruction.length);
+      key = keyOf(Number(copy), read.next);
     }
   }
 
@@ -271,7 +271,7 @@ function isSmallLeaf(reader: CodeSource, target: bigint): boolean {
       seen.add(pc);
       const read = reader.instructionAt(pc);
       if (read === null || seen.size > MAX_INLINED_INSTRUCTIONS) return false;
-      pc += BigInt(read.instruction.length);
+      pc = read.next;
       const { end } = read;
       if (end === null) continue;
       if (end.kind !== 'jump' || end.call || end.how === 'indirect') return false;
@@ -323,7 +323,15 @@ function reversePostorder(entry: Block): Block[] {
 /** Where discovery gets instructions from. */
 interface CodeSource {
   readonly pages: Region['pages'];
-  instructionAt(pc: bigint): { readonly instruction: BlockInstruction; readonly end: Terminator | null } | null;
+  instructionAt(pc: bigint): ReadInstruction | null;
+}
+
+interface ReadInstruction {
+  readonly instruction: BlockInstruction;
+  /** How it ends a block, if it does. */
+  readonly end: Terminator | null;
+  /** Address of what follows in storage. */
+  readonly next: bigint;
 }
 
 /** Reads instructions through the context's own translation, and remembers the pages they came from. */
@@ -345,8 +353,8 @@ class CodeReader<M extends Mode> implements CodeSource {
    * The instruction at an address, and how it ends a block if it does.
    * @returns null where the interpreter must take over: no code there, an instruction on two pages, or one that only TypeScript can do
    */
-  instructionAt(pc: bigint): { instruction: BlockInstruction; end: Terminator | null } | null {
-    const host = this.#hostOf(pc);
+  instructionAt(pc: bigint): ReadInstruction | null {
+    const host = pc % BigInt(this.#isa.alignment) === 0n ? this.#hostOf(pc) : null;
     if (host === null) return null;
     const left = PAGE_SIZE - (host & PAGE_MASK);
     const { mode, store } = this.#context;
@@ -365,9 +373,9 @@ class CodeReader<M extends Mode> implements CodeSource {
     const last = statements.at(-1);
     if (last?.kind === 'helper' || last?.kind === 'execute') return null;
     const instruction: BlockInstruction = { pc, length, statements };
-    if (last?.kind === 'trap') return { instruction, end: { kind: 'trap' } };
-    if (last?.kind !== 'jump') return { instruction, end: null };
-    const next = pc + BigInt(length);
+    const next = following(mode, pc, length);
+    if (last?.kind === 'trap') return { instruction, end: { kind: 'trap' }, next };
+    if (last?.kind !== 'jump') return { instruction, end: null, next };
     const known = last.target.op === OP.i64_const ? BigInt.asUintN(64, last.target.imm as bigint) : null;
     const end: Terminator = {
       kind: 'jump',
@@ -381,7 +389,7 @@ class CodeReader<M extends Mode> implements CodeSource {
       call: last.call && known !== next,
       next,
     };
-    return { instruction: { pc, length, statements: statements.slice(0, -1) }, end };
+    return { instruction: { pc, length, statements: statements.slice(0, -1) }, end, next };
   }
 
   #hostOf(pc: bigint): number | null {
@@ -390,8 +398,7 @@ class CodeReader<M extends Mode> implements CodeSource {
     if (host === undefined) {
       const low = Number(BigInt.asIntN(32, page << BigInt(PAGE_SHIFT)));
       const high = Number(BigInt.asIntN(32, pc >> 32n));
-      const { alignment } = this.#isa;
-      const ok = this.#context.model.translate(high, low, 'fetch', 0, alignment, this.#result);
+      const ok = this.#context.model.probe(high, low, this.#result);
       if (!ok || !this.#result.cacheable) return null;
       host = (this.#result.host & ~PAGE_MASK) >>> 0;
       this.#hosts.set(page, host);

@@ -30,6 +30,8 @@ export interface Encoded {
   field(name: string): Field;
 }
 
+export type AddressBits = 24 | 31 | 32 | 64;
+
 /** Parts of a CPU mode that translated code depends on, known when code is generated. */
 export interface Mode {
   /** The mode as a small number; equal keys mean equal code. */
@@ -38,6 +40,8 @@ export interface Mode {
   readonly instructionsBigEndian: boolean;
   /** Byte order of data accesses that do not name their own. */
   readonly dataBigEndian: boolean;
+  /** Width of addresses; default 64. Behind the last one comes 0, for what follows in storage and for accesses that reach beyond it. */
+  readonly addressBits?: AddressBits;
 }
 
 /** Statements that only the end of an instruction may be. */

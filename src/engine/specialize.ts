@@ -57,6 +57,11 @@ export function runtimeMeaning<M extends Mode>(mode: M, instruction: Instruction
   return speak(mode, instruction, source);
 }
 
+/** Address of what follows an instruction in storage. */
+export function following(mode: Mode, pc: bigint, length: number): bigint {
+  return BigInt.asUintN(mode.addressBits ?? 64, pc + BigInt(length));
+}
+
 /** The meaning of one instruction word at an address: all fields are constants. */
 export function constantMeaning<M extends Mode>(
   mode: M,
@@ -68,7 +73,7 @@ export function constantMeaning<M extends Mode>(
   const source: FieldSource = {
     field: (name) => i32.const(extractField(instruction.field(name), head, tail)),
     pc: () => i64.const(pc),
-    nextPc: () => i64.const(pc + BigInt(instruction.pattern.length)),
+    nextPc: () => i64.const(following(mode, pc, instruction.pattern.length)),
   };
   return speak(mode, instruction, source);
 }

@@ -340,7 +340,7 @@ export class Translator<M extends Mode> {
     const low = Number(BigInt.asIntN(32, address));
     const high = Number(BigInt.asIntN(32, address >> 32n));
     const t = this.#translation;
-    const ok = context.model.translate(high, low, 'fetch', 0, this.#isa.alignment, t);
+    const ok = context.model.probe(high, low, t);
     return ok && t.cacheable ? t.host >>> PAGE_SHIFT : null;
   }
 

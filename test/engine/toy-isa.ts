@@ -10,12 +10,12 @@ import type { I32, I64 } from '../../src/wasm/types.ts';
  * the first byte say which), EXECUTE, a move over several pages, two address spaces.
  */
 export interface ToyMode extends Mode {
-  /** Data addresses are 32 bits wide. */
+  /** Addresses are 32 bits wide. */
   readonly narrow: boolean;
 }
 
 export const WIDE: ToyMode = { key: 0, instructionsBigEndian: true, dataBigEndian: true, narrow: false };
-export const NARROW: ToyMode = { ...WIDE, key: 1, narrow: true };
+export const NARROW: ToyMode = { ...WIDE, key: 1, narrow: true, addressBits: 32 };
 
 export const toyState = new StateLayout();
 export const registers = toyState.i64File('r', 16);
@@ -127,6 +127,13 @@ const DEFINITIONS: InstructionSpec<ToyMode>[] = [
     encoding: '00000101 .4 R2:4',
     operands: '{R2}',
     meaning: (s) => s.jump(even(r(s, 'R2')), { how: 'indirect' }),
+  },
+  // Leaves the last bit as it is: no instruction can lie at an odd address.
+  {
+    name: 'bro',
+    encoding: '00000111 .4 R2:4',
+    operands: '{R2}',
+    meaning: (s) => s.jump(r(s, 'R2'), { how: 'indirect' }),
   },
   // More fixed bits than `br`: R14 is the link register.
   {

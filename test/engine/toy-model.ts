@@ -2,7 +2,7 @@ import { readVirtual, writeVirtual } from '../../src/engine/access.ts';
 import { CpuContext } from '../../src/engine/cpu.ts';
 import type { AccessKind, CpuModel, Translation } from '../../src/engine/cpu-model.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import { PAGE_SHIFT, PAGE_SIZE } from '../../src/engine/layout.ts';
+import { CONTEXT, PAGE_SHIFT, PAGE_SIZE } from '../../src/engine/layout.ts';
 import { Store } from '../../src/engine/store.ts';
 import { HELPER, oldPc, type Program, registers, type ToyMode, toyIsa, toyState, WIDE } from './toy-isa.ts';
 
@@ -13,6 +13,8 @@ export interface ToyPage {
   readonly execute: boolean;
   /** The TLB must not keep it. */
   readonly slow?: boolean;
+  /** A reference bit that is 0: the first translation clears this. */
+  readonly unused?: boolean;
 }
 
 /** By number of the virtual page, one map for each address space. */
@@ -41,6 +43,8 @@ export class ToyModel implements CpuModel {
   readonly helpers: ToyHelper[] = [];
   /** Calls of `translate`: what missed the TLB. */
   readonly walks: string[] = [];
+  /** What the context said about the instruction at hand at each of them. */
+  readonly places: string[] = [];
   /** Whether an event ends the run, rather than only going to its vector. */
   stopAtEvents = true;
   context!: CpuContext<ToyMode>;
@@ -57,13 +61,27 @@ export class ToyModel implements CpuModel {
     if (offset + size > PAGE_SIZE) throw new Error(`${access} of ${size} bytes at ${hex(address)} leaves its page`);
     if (high !== (high | 0) || low !== (low | 0)) throw new Error('halves of addresses are not signed 32-bit numbers');
     this.walks.push(`${access} ${space}:${hex(address)}`);
+    this.places.push(
+      `pc ${hex(this.context.pc)}, ${this.context.store.i32[(this.context.base + CONTEXT.budget) >>> 2]} left`,
+    );
     const page = this.maps[space].get(Number(address >> BigInt(PAGE_SHIFT)));
-    if (page === undefined || (access === 'store' && !page.write) || (access === 'fetch' && !page.execute)) {
+    const odd = access === 'fetch' && low % 2 !== 0;
+    if (page === undefined || odd || (access === 'store' && !page.write) || (access === 'fetch' && !page.execute)) {
       this.#fault = { access, address, space };
       return false;
     }
     result.host = this.#machine.ram + page.ram * PAGE_SIZE + offset;
+    if (page.unused === true) this.maps[space].set(Number(address >> BigInt(PAGE_SHIFT)), { ...page, unused: false });
     result.writable = page.write;
+    result.cacheable = page.slow !== true;
+    return true;
+  }
+
+  probe(high: number, low: number, result: Translation): boolean {
+    const page = this.maps[0].get(Number(((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)) >> BigInt(PAGE_SHIFT)));
+    if (page === undefined || !page.execute || page.unused === true) return false;
+    result.host = this.#machine.ram + page.ram * PAGE_SIZE + (low & (PAGE_SIZE - 1));
+    result.writable = false;
     result.cacheable = page.slow !== true;
     return true;
   }
@@ -190,6 +208,7 @@ export class ToyCpu {
     this.pc = 0;
     this.model.events.length = 0;
     this.model.walks.length = 0;
+    this.model.places.length = 0;
   }
 
   /** All of the architected state but RAM. */

@@ -64,7 +64,8 @@ export class Reference {
 
   #page(access: Access, address: bigint, space: number): ToyPage {
     const page = this.#maps[space].get(Number(address >> 12n));
-    if (page === undefined || (access === 'store' && !page.write) || (access === 'fetch' && !page.execute)) {
+    const odd = access === 'fetch' && (address & 1n) === 1n;
+    if (page === undefined || odd || (access === 'store' && !page.write) || (access === 'fetch' && !page.execute)) {
       throw new Ends(faultText(access, address, space, this.pc), VECTOR.fault);
     }
     return page;
@@ -75,7 +76,7 @@ export class Reference {
     const places: number[] = [];
     let page: ToyPage | undefined;
     for (let i = 0; i < length; i++) {
-      const at = u64(address + BigInt(i));
+      const at = i === 0 ? address : this.#cut(address + BigInt(i));
       if (page === undefined || (at & 0xfffn) === 0n) page = this.#page(access, at, space);
       places.push(page.ram * 4096 + Number(at & 0xfffn));
     }
@@ -118,7 +119,7 @@ export class Reference {
     const [x, y] = [second >> 4, second & 15];
     const base = (n: number, d: bigint): bigint => this.#cut(n === 0 ? d : r[n] + d);
     const address = (): bigint => base(y, short(2));
-    const next = u64(this.pc + BigInt(length));
+    const next = this.#cut(this.pc + BigInt(length));
     const relative = (disp: bigint): bigint => u64(this.pc + disp * 2n);
     const size = 1 << (op & 3);
     let to = next;
@@ -128,6 +129,7 @@ export class Reference {
     else if (op === 0x03) r[x] = r[y];
     else if (op === 0x04) this.#arithmetic(r[x], -r[y], s64(r[x]) - s64(r[y]), r[x] < r[y]);
     else if (op === 0x05) to = r[second === 0xfe ? 14 : y] & ~1n;
+    else if (op === 0x07) to = r[y];
     else if (op === 0x06) {
       to = r[y] & ~1n;
       r[x] = next;

@@ -9,6 +9,7 @@ const PATE_BYTES = 16;
 const HR = 0x80000000;
 const GR = 0x80000000;
 const PRTS_MAX = 24;
+const INSTRUCTION_BYTES = 4;
 
 /** Causes of storage interrupts: bits of DSISR, HDSISR, SRR1 and HSRR1 as numbers (2.5). */
 const CAUSE = {
@@ -118,6 +119,9 @@ export class Mmu {
   #high = 0;
   #low = 0;
   #size = 0;
+  /** Nothing must change; something would have. */
+  #probing = false;
+  #unmarked = false;
 
   constructor(memory: RealMemory) {
     this.#memory = memory;
@@ -152,6 +156,15 @@ export class Mmu {
     if (!this.#partitionScoped(guestHigh, this.#low) || !this.#finishPartition(result, true)) return false;
     this.#markLeaf(this.#partitionLeaf, access === 'store');
     return true;
+  }
+
+  /** As `CpuModel.probe`. */
+  probe(high: number, low: number, result: Translation): boolean {
+    this.#probing = true;
+    this.#unmarked = false;
+    const found = this.translate(high, low, 'fetch', INSTRUCTION_BYTES, result);
+    this.#probing = false;
+    return found && !this.#unmarked;
   }
 
   #translateVirtual(result: Translation): boolean {
@@ -317,6 +330,10 @@ export class Mmu {
 
   /** Sets R and C in an entry, as the recommendation in 2.5 has it. */
   #mark(entryHost: number, wanted: number): void {
+    if (this.#probing) {
+      this.#unmarked = true;
+      return;
+    }
     const at = entryHost + 4;
     this.#view.setUint32(at, this.#view.getUint32(at) | wanted);
     this.#memory.store.written(at, 4);
@@ -345,6 +362,7 @@ export class Mmu {
   }
 
   #machineCheck(address: number, inWalk: boolean, refused: boolean): false {
+    if (this.#probing) return false;
     const f = this.fault;
     f.realAddress = address;
     f.inWalk = inWalk;
@@ -353,6 +371,7 @@ export class Mmu {
   }
 
   #hypervisorFault(cause: number, guest: number): false {
+    if (this.#probing) return false;
     this.fault.guestAddress = guest;
     return this.#fail('hypervisor-storage', (cause & CAUSE.PRTABLE_FAULT) === 0 ? this.#withStore(cause) : cause);
   }
@@ -366,6 +385,7 @@ export class Mmu {
   }
 
   #fail(kind: FaultKind, cause: number): false {
+    if (this.#probing) return false;
     const f = this.fault;
     f.kind = kind;
     f.cause = cause;

@@ -296,6 +296,10 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
     return this.#mmu.translate(high, low, access, size, result);
   }
 
+  probe(high: number, low: number, result: Translation): boolean {
+    return this.#mmu.probe(high, low, result);
+  }
+
   deliverFault(): void {
     if (!deliverFault(this.core, this.#mmu.fault)) this.#checkstop();
   }

@@ -15,6 +15,7 @@ const MODES: readonly PowerMode[] = [0, 1, 2, 3].map((key) => ({
   instructionsBigEndian: (key & MODE_LE) === 0,
   dataBigEndian: (key & MODE_LE) === 0,
   sixtyFour: (key & MODE_SF) !== 0,
+  addressBits: (key & MODE_SF) !== 0 ? 64 : 32,
 }));
 
 /** @param key bit 0 is MSR[LE], bit 1 is MSR[SF] */

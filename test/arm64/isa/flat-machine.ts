@@ -53,6 +53,10 @@ class FlatModel implements CpuModel {
     return true;
   }
 
+  probe(high: number, low: number, result: Translation): boolean {
+    return this.translate(high, low, 'fetch', 0, 4, result);
+  }
+
   hostOf(address: bigint): number | null {
     for (const { start, bytes, host } of this.ranges) {
       if (address >= start && address < start + BigInt(bytes)) return host + Number(address - start);

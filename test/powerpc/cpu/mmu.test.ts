@@ -417,6 +417,33 @@ describe('sheet 2.5 ◆: R and C are updated', () => {
   });
 });
 
+describe('a probe for code', () => {
+  const probe = (ea: bigint): boolean => mmu.probe(Number(ea >> 32n) | 0, Number(ea & 0xffffffffn) | 0, result);
+
+  test('finds what a fetch finds, once R is set in both stages', () => {
+    const leaf = process.map(0x5000, 0x300000, 12, PTE.READ | PTE.EXECUTE);
+    const below = partition.map(0x300000, GUEST + 0x40000, 12, PTE.READ | PTE.EXECUTE);
+    expect(probe(0x5678n)).toBe(false);
+    expect([ram.get(GUEST + leaf) & PTE.R, ram.get(below) & PTE.R]).toEqual([0n, 0n]);
+    expect(access(0x5678n, 'fetch', 4)).toBe(true);
+    const { host: fetched } = result;
+    result.host = 0;
+    expect(probe(0x5678n)).toBe(true);
+    expect(result.host).toBe(fetched);
+    ram.put(below, ram.get(below) & ~PTE.R);
+    expect(probe(0x5678n)).toBe(false);
+  });
+
+  test('leaves the fault of an access as it was', () => {
+    fault(0x1_2345_6000n, 'store');
+    const before = { ...mmu.fault };
+    process.map(0x5000, 0x30000, 12, PTE.R | PTE.C | PTE.READ);
+    expect([probe(0x5000n), probe(0x9_0000_0000n), probe(0x4000000000000000n)]).toEqual([false, false, false]);
+    expect(mmu.fault).toEqual(before);
+    expect(before.access).toBe('store');
+  });
+});
+
 describe('sheet 2.1: secure memory', () => {
   const realMode = { instructionRelocate: false, dataRelocate: false, hypervisor: true };
 
