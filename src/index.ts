@@ -86,8 +86,13 @@ export interface Report {
   readonly detail: string;
   /** Last state in which the VM could execute, by VM; the state itself where there is one VM. */
   readonly vmState: string | Readonly<Record<string, string>>;
+  /** The machine clock: instructions executed, and `idle`. */
   readonly instructions: number;
+  /** Of these, how many the clock jumped over because every CPU waited. */
+  readonly idle: number;
   readonly seconds: number;
+  /** Seed of all randomness: with it, and the same input, the run can be repeated. */
+  readonly seed: string;
   readonly exits: Readonly<Record<string, number>>;
   readonly calls: Readonly<Record<string, number>>;
   readonly pages: Readonly<Record<string, number>>;
@@ -111,15 +116,25 @@ export interface Machine {
    * @throws ImageError, OptionError, RangeError for what cannot be had, before anything runs
    */
   run(limit?: number): Outcome;
+  /** Builds the machine without running it. @throws as `run`, once for all: what passes here does not fail there */
+  prepare(): void;
+  /** Ends the run from outside, where `run` last returned: the outcome is then `stopped`, in the report too. */
+  stop(detail: string): Outcome;
+  /** @throws Error before the first run */
   report(): Report;
   /** What the hypervisor could learn; null unless `watch` was given, or before the first run. */
   readonly view: HypervisorView | null;
-  /** Instructions executed so far. */
+  /** Instructions executed so far, with `idle`. */
   readonly clock: number;
+  /** Of these, how many the clock jumped over because every CPU waited. */
+  readonly idle: number;
+  /** By VM: the last state in which it could execute. */
+  readonly vmStates: Readonly<Record<string, string>>;
 }
 
 const DEFAULT_MEMORY = 64 << 20;
 const DEFAULT_SECURE_MEMORY = 32 << 20;
+const DEFAULT_SEED = '1';
 
 /** Makes a machine without VMs. */
 export function createMachine(options: MachineOptions): Machine {
@@ -144,9 +159,19 @@ class PowerBackedMachine implements Machine {
     return { name: options.name, console: buffer };
   }
 
+  prepare(): void {
+    this.#machine ??= this.#make();
+  }
+
+  stop(detail: string): Outcome {
+    this.prepare();
+    this.#outcome = { kind: 'stopped', detail };
+    return this.#outcome;
+  }
+
   run(limit?: number): Outcome {
-    const machine = this.#machine ?? this.#make();
-    this.#machine = machine;
+    this.#machine ??= this.#make();
+    const machine = this.#machine;
     const start = performance.now();
     this.#outcome = machine.run(limit);
     this.#milliseconds += performance.now() - start;
@@ -166,7 +191,9 @@ class PowerBackedMachine implements Machine {
       detail: this.#outcome.detail,
       vmState: states.length <= 1 ? (states[0] ?? 'normal') : statistics.vmStates,
       instructions: machine.clock.now,
+      idle: machine.clock.idle,
       seconds: this.#milliseconds / 1000,
+      seed: this.#options.seed ?? DEFAULT_SEED,
       exits: statistics.exits,
       calls: statistics.calls,
       pages: statistics.pages,
@@ -185,6 +212,14 @@ class PowerBackedMachine implements Machine {
 
   get clock(): number {
     return this.#machine?.clock.now ?? 0;
+  }
+
+  get idle(): number {
+    return this.#machine?.clock.idle ?? 0;
+  }
+
+  get vmStates(): Readonly<Record<string, string>> {
+    return this.#machine?.vmStates() ?? {};
   }
 
   #make(): PowerMachine {
@@ -214,7 +249,7 @@ class PowerBackedMachine implements Machine {
       secureMemory: this.#options.secureMemory ?? DEFAULT_SECURE_MEMORY,
       software: role === 'host' ? host : { role: 'guest', guests },
       interpret: this.#options.interpret ?? false,
-      seed: this.#options.seed ?? '1',
+      seed: this.#options.seed ?? DEFAULT_SEED,
       ...(this.#options.seedOverrides && { seedOverrides: this.#options.seedOverrides }),
       crypto: this.#options.crypto ?? defaultProvider(),
       trace: this.#options.trace ?? null,

@@ -1,40 +1,40 @@
 import { writeSync } from 'node:fs';
-import type { ConsoleBackend } from '../index.ts';
 
 const STDOUT = 1;
 const NEWLINE = 0x0a;
-const NO_BYTES = new Uint8Array(0);
+const PAUSE = 1;
 
-/** Writes all bytes to standard output at once; a reader that has gone away is no error of ours. */
-function writeOut(bytes: Uint8Array): void {
+/** Writes all bytes to standard output at once. @returns false where nobody reads there any more */
+export function writeOut(bytes: Uint8Array): boolean {
   let at = 0;
   while (at < bytes.length) {
     try {
       at += writeSync(STDOUT, bytes, at);
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
-      if (code === 'EAGAIN') continue;
-      if (code === 'EPIPE') return;
-      throw error;
+      if (code === 'EPIPE') return false;
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE);
     }
   }
+  return true;
 }
 
-/** The guest's console on standard output, byte for byte. */
-export function plainConsole(): ConsoleBackend {
-  return { output: writeOut, input: () => NO_BYTES };
-}
+/** Takes bytes of a console, in the order in which they are written. */
+export type Output = (bytes: Uint8Array) => void;
 
-/** Several guests on standard output: whole lines, each behind its VM's name. */
-export class PrefixedConsole implements ConsoleBackend {
+/** Makes whole lines of what a guest writes, each behind its VM's name. */
+export class LinePrefixer {
   readonly #prefix: Uint8Array;
+  readonly #output: Output;
   #line: number[] = [];
 
-  constructor(name: string) {
+  constructor(name: string, output: Output) {
     this.#prefix = new TextEncoder().encode(`${name}: `);
+    this.#output = output;
   }
 
-  output(bytes: Uint8Array): void {
+  write(bytes: Uint8Array): void {
     for (const b of bytes) {
       this.#line.push(b);
       if (b === NEWLINE) this.#writeLine();
@@ -48,12 +48,8 @@ export class PrefixedConsole implements ConsoleBackend {
     this.#writeLine();
   }
 
-  input(): Uint8Array {
-    return NO_BYTES;
-  }
-
   #writeLine(): void {
-    writeOut(Uint8Array.of(...this.#prefix, ...this.#line));
+    this.#output(Uint8Array.of(...this.#prefix, ...this.#line));
     this.#line = [];
   }
 }

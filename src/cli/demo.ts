@@ -1,10 +1,19 @@
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { defaultProvider } from '../crypto/default.ts';
 import { EXIT_STATUS } from './exit-status.ts';
+import { readImage } from './files.ts';
 import { differences, type Experiment, type ExperimentOptions, runExperiment } from './secret-experiment.ts';
-import { parseChoice, readImage } from './values.ts';
+import { parseChoice, parseSeed } from './values.ts';
 
 const GUESTS = new URL('../../guests/powerpc/', import.meta.url);
+
+const HELP = `
+Four runs, each with what the hypervisor had in its hands: a normal VM, a secure VM, the secure VM with another secret, and
+the secure VM below a hypervisor in machine code. The experimenter knows the secret from the seed, and looks for it in all
+registers and all memory that the hypervisor can read, each time it has control.
+
+Exit status: 0 if the secret was seen in the normal VM and nowhere else, 1 if not.`;
 
 /** Adds `cloister demo`. */
 export function addDemo(program: Command, finish: (status: number) => void): void {
@@ -12,10 +21,11 @@ export function addDemo(program: Command, finish: (status: number) => void): voi
     .command('demo')
     .description('the tour: a guest with a secret, as a normal and as a protected VM, and what the hypervisor saw')
     .option('--arch <name>', 'architecture: powerpc', 'powerpc')
-    .option('--seed <n>', 'seed of all randomness', '1')
+    .option('--seed <n>', 'seed of all randomness: a number, or "random"', '1')
+    .addHelpText('after', HELP)
     .action((options: { arch: string; seed: string }) => {
       parseChoice('--arch', options.arch, ['powerpc']);
-      finish(demo(options.seed));
+      finish(demo(parseSeed('--seed', options.seed)));
     });
 }
 
@@ -83,5 +93,5 @@ function seen({ sightings }: Experiment): string {
 }
 
 function image(name: string): ReturnType<typeof readImage> {
-  return readImage(new URL(name, GUESTS).pathname);
+  return readImage(fileURLToPath(new URL(name, GUESTS)));
 }

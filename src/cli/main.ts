@@ -1,8 +1,38 @@
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ImageError, OptionError } from '../index.ts';
 import { addDemo } from './demo.ts';
 import { EXIT_STATUS, UsageError } from './exit-status.ts';
 import { addRun } from './run.ts';
+import { say } from './say.ts';
+
+const PACKAGE = new URL('../../package.json', import.meta.url);
+
+const HELP = `
+Start with "cloister demo", then run a guest of your own:
+  cloister run guests/powerpc/hello.elf
+  cloister run --protected --entry fdt --report report.json guests/powerpc/secret.elf
+"cloister help run" explains consoles, exit statuses and files.`;
+
+/** Every error is one line that begins with the name of the command. */
+function oneLine(text: string): string {
+  return `${text
+    .replace(/^error: /, 'cloister: ')
+    .trimEnd()
+    .replaceAll(/\s*\n\s*/g, ' ')}\n`;
+}
+
+/** All settings that a command has of its own. */
+export function configure(command: Command): Command {
+  return command
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(oneLine(text)) })
+    .configureHelp({ showGlobalOptions: false });
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string }).version;
+}
 
 /**
  * Runs the command.
@@ -17,11 +47,11 @@ export async function main(args: readonly string[]): Promise<number> {
   };
   const program = new Command('cloister')
     .description('Protected virtual machines that run anywhere')
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'cloister: ')) });
+    .version(version(), '--version', 'show the version')
+    .addHelpText('after', HELP);
   addRun(program, finish);
   addDemo(program, finish);
-  for (const command of program.commands) command.exitOverride();
+  for (const command of [program, ...program.commands]) configure(command);
   try {
     await program.parseAsync(args, { from: 'user' });
     return status;
@@ -29,7 +59,7 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_STATUS.ok : EXIT_STATUS.usage;
     const badInput = [UsageError, ImageError, OptionError].some((kind) => error instanceof kind);
     if (!badInput) throw error;
-    process.stderr.write(`cloister: ${(error as Error).message}\n`);
+    say((error as Error).message.replaceAll('\n', ' '));
     return EXIT_STATUS.usage;
   }
 }

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import type { ImageFile } from '../index.ts';
+import { randomBytes } from 'node:crypto';
 import { UsageError } from './exit-status.ts';
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
@@ -33,13 +32,15 @@ export function parseChoice<const T extends string>(option: string, text: string
   return choice;
 }
 
-/** Reads a file. @throws UsageError naming the file and the reason */
-export function readImage(file: string): ImageFile {
-  try {
-    return { file, bytes: new Uint8Array(readFileSync(file)) };
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const reason = code === 'ENOENT' ? 'no such file' : code === 'EISDIR' ? 'it is a directory' : String(code ?? error);
-    throw new UsageError(`${file}: ${reason}`);
+const SEED_BYTES = 16;
+const SEED = /^(\d+|0x[0-9a-f]+)$/i;
+const MOST_SEED_DIGITS = 100;
+
+/** Reads a seed: a number, decimal or hexadecimal, or `random`. @returns it in decimal, as the report has it. @throws UsageError */
+export function parseSeed(option: string, text: string): string {
+  if (text === 'random') return BigInt(`0x${randomBytes(SEED_BYTES).toString('hex')}`).toString();
+  if (!SEED.test(text) || text.length > MOST_SEED_DIGITS) {
+    throw new UsageError(`${option}: "${text}" is neither a number of up to ${MOST_SEED_DIGITS} digits nor "random"`);
   }
+  return BigInt(text).toString();
 }

@@ -1,9 +1,15 @@
 /** The one clock: instructions executed by all CPUs, in execution order. Below 2^53. */
 export class MachineClock {
   #now = 0;
+  #idle = 0;
 
   get now(): number {
     return this.#now;
+  }
+
+  /** How much of `now` nobody executed: all CPUs waited, and the clock jumped. */
+  get idle(): number {
+    return this.#idle;
   }
 
   /** The same as a bigint, for events and registers. */
@@ -15,6 +21,12 @@ export class MachineClock {
   advance(instructions: number): void {
     if (!Number.isInteger(instructions) || instructions < 0) throw new RangeError(`clock step of ${instructions}`);
     this.#now += instructions;
+  }
+
+  /** Time goes on while all CPUs wait. @throws RangeError as `advance` */
+  jump(instructions: number): void {
+    this.advance(instructions);
+    this.#idle += instructions;
   }
 }
 
@@ -103,8 +115,9 @@ function endRound(
   if (!position.active) {
     const next = firstDeadline(cpus, clock);
     if (next === null) return 'deadlock';
+    const target = Math.min(next, limit);
+    if (target > clock.now) clock.jump(target - clock.now);
     if (next >= limit) return 'limit';
-    if (next > clock.now) clock.advance(next - clock.now);
   }
   Object.assign(position, startOfSchedule());
   return null;

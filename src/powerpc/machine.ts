@@ -198,6 +198,16 @@ export class PowerMachine {
     return this.#outcome();
   }
 
+  /** By VM: the last state in which it could execute. */
+  vmStates(): Record<string, ReportedVmState> {
+    const states = this.#watch.vmStates;
+    const known =
+      this.kvm === null
+        ? [...states.keys()].map((vm) => [vm, `lpid ${vm}`] as const)
+        : this.guests.map(({ vm }) => [vm.lpid, vm.name] as const);
+    return Object.fromEntries(known.map(([vm, name]) => [name, states.get(vm) ?? 'normal']));
+  }
+
   /** Counts since the start. */
   statistics(): PowerStatistics {
     const { kvm } = this;
@@ -209,13 +219,11 @@ export class PowerMachine {
     for (const counts of frames) {
       for (const [state, n] of Object.entries(counts)) pages[state] = (pages[state] ?? 0) + n;
     }
-    const names = this.guests.map(({ vm }) => [vm.lpid, vm.name] as const);
-    const states = kvm === null ? [...this.#watch.vmStates.keys()].map((vm) => [vm, `lpid ${vm}`] as const) : names;
     return {
       exits: kvm?.statistics.exits ?? {},
       calls: { ...kvm?.statistics.hypercalls, ...kvm?.statistics.ultracalls },
       pages,
-      vmStates: Object.fromEntries(states.map(([vm, name]) => [name, this.#watch.vmStates.get(vm) ?? 'normal'])),
+      vmStates: this.vmStates(),
       hypervisorEntries: this.#hypervisorEntries,
       refused: this.#watch.refused,
     };

@@ -115,6 +115,8 @@ function instantName(event: Exclude<TraceEvent, { readonly type: 'level-enter' |
       return `refused ${event.write ? 'write' : 'read'} by ${event.agent}`;
     case 'console':
       return `console of VM ${event.vm}`;
+    case 'console-input':
+      return `input of VM ${event.vm}`;
     case 'note':
       return event.text;
   }

@@ -94,6 +94,13 @@ export interface ConsoleEvent extends TraceStamp {
   readonly bytes: Uint8Array;
 }
 
+/** What was typed reached a guest's console: the only input of a run that its options do not name. */
+export interface ConsoleInputEvent extends TraceStamp {
+  readonly type: 'console-input';
+  readonly vm: number;
+  readonly bytes: Uint8Array;
+}
+
 /** Something worth knowing that has no type of its own. */
 export interface NoteEvent extends TraceStamp {
   readonly type: 'note';
@@ -114,6 +121,7 @@ export type TraceEvent =
   | VmStateEvent
   | RefusedAccessEvent
   | ConsoleEvent
+  | ConsoleInputEvent
   | NoteEvent;
 
 /** The event of one type, e.g. `TraceEventOf<'call'>`. */

@@ -209,6 +209,7 @@ describe('the scheduler', () => {
     expect(runMachine([cpu], clock, () => false)).toBe('deadlock');
     cpu.deadline = 10;
     expect(runMachine([cpu], clock, () => false, 5)).toBe('limit');
+    expect([clock.now, clock.idle]).toEqual([5, 5]);
     expect(() => clock.advance(-1)).toThrow(RangeError);
   });
 });

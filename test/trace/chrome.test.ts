@@ -87,6 +87,7 @@ describe('chromeTrace', () => {
       'refused write by hypervisor',
       'TRANSIENT → SECURE',
       'return of ultracall 0xf130',
+      'input of VM 1',
       'the "end"',
     ]);
     expect(instants[2].args).toEqual({ vm: 1, gfn: '0x40', from: 'NORMAL', to: 'SECURE' });

@@ -25,5 +25,6 @@ export const samples: readonly TraceEvent[] = [
   { type: 'level-enter', at: 17n, cpu: 0, level: 'guest', cause: 'return', nia: 0x400010n },
   { type: 'call-return', at: 17n, cpu: 0, kind: 'hypercall', number: 0x58, result: 0xfffffffffffffffcn },
   { type: 'call-return', at: 18n, cpu: 1, kind: 'ultracall', number: 0xf130, result: 0n },
+  { type: 'console-input', at: 19n, cpu: 0, vm: 1, bytes: Uint8Array.of(0x0d) },
   { type: 'note', at: 20n, cpu: 1, text: 'the "end"' },
 ];

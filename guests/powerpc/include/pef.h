@@ -87,6 +87,7 @@
 #define U_FUNCTION (-2)
 
 /* Hypercalls (sc 1): number in R3 */
+#define H_GET_TERM_CHAR 0x54
 #define H_PUT_TERM_CHAR 0x58
 #define H_CEDE 0xE0
 #define H_PROD 0xE8
@@ -118,7 +119,7 @@
 #define H_UNSUPPORTED (-67)
 #define H_STATE (-75)
 
-/* The first console of a pseries machine, and the most characters that one H_PUT_TERM_CHAR takes */
+/* The first console of a pseries machine, and the most characters that one call moves */
 #define VTERM 0x71000000
 #define VTERM_CHARS 16
 

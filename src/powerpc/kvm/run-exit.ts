@@ -149,7 +149,7 @@ function nextTeardown({ kvm, cpu }: Ctx): Job | undefined {
 
 function resume(ctx: Ctx, job: ExitJob): Step {
   const { kvm, port } = ctx;
-  for (const user of kvm.userSpace.values()) user.poll?.();
+  for (const user of kvm.userSpace.values()) user.poll?.({ clock: port.clock, cpu: port.cpu });
   const vcpu = nextVcpu(ctx, job.yields);
   if (vcpu === undefined) {
     prepareIdle(ctx);

@@ -15,6 +15,12 @@ export interface UserHypercall {
   readonly secure: boolean;
 }
 
+/** When and where the hypervisor has control: for the trace. */
+export interface PollStamp {
+  readonly clock: bigint;
+  readonly cpu: number;
+}
+
 /** R3, and what goes to R4 and up. */
 export interface HypercallResult {
   readonly status: number;
@@ -29,5 +35,5 @@ export interface UserSpace {
   /** @returns undefined for a hypercall that the VMM does not know */
   hypercall(call: UserHypercall): HypercallResult | undefined;
   /** The hypervisor has control: time to look whether a device has input. */
-  poll?(): void;
+  poll?(stamp: PollStamp): void;
 }

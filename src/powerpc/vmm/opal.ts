@@ -61,7 +61,7 @@ export class Opal {
 
   readonly #calls: ReadonlyMap<number, OpalCall> = new Map<number, OpalCall>([
     [OPAL_TOKEN.OPAL_CONSOLE_WRITE, (args, view, port) => this.#write(args, view, port)],
-    [OPAL_TOKEN.OPAL_CONSOLE_READ, (args, view) => this.#read(args, view)],
+    [OPAL_TOKEN.OPAL_CONSOLE_READ, (args, view, port) => this.#read(args, view, port)],
     [OPAL_TOKEN.OPAL_CONSOLE_WRITE_BUFFER_SPACE, ([terminal, length], view) => writeSpace(terminal, length, view)],
     [OPAL_TOKEN.OPAL_CEC_POWER_DOWN, () => this.#finish({ kind: 'poweroff', detail: 'OPAL_CEC_POWER_DOWN' })],
     [OPAL_TOKEN.OPAL_CEC_REBOOT, () => this.#finish({ kind: 'stopped', detail: 'OPAL_CEC_REBOOT' })],
@@ -79,10 +79,13 @@ export class Opal {
     return OPAL_SUCCESS;
   }
 
-  #read([terminal, lengthAt, bufferAt]: readonly bigint[], view: HostView): number {
+  #read([terminal, lengthAt, bufferAt]: readonly bigint[], view: HostView, port: RegisterPort): number {
     const target = consoleBuffer(terminal, lengthAt, bufferAt, view);
     if (target === undefined) return OPAL_PARAMETER;
     const bytes = this.#console.input(target.size);
+    if (bytes.length > 0) {
+      this.#trace?.emit({ type: 'console-input', at: port.clock, cpu: port.cpu, vm: 0, bytes: bytes.slice() });
+    }
     view.write(target.buffer, bytes);
     view.writeU64(target.length, BigInt(bytes.length));
     return OPAL_SUCCESS;

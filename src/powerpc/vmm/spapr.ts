@@ -6,7 +6,7 @@ import type { TraceSink } from '../../trace/events.ts';
 import { type GuestPhysical, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
 import { GuestFault, GuestMemory } from '../kvm/guest-memory.ts';
 import type { Kvm } from '../kvm/kvm.ts';
-import type { HypercallResult, UserHypercall, UserSpace } from '../kvm/user-space.ts';
+import type { HypercallResult, PollStamp, UserHypercall, UserSpace } from '../kvm/user-space.ts';
 import type { EntryState, Vm } from '../kvm/vm.ts';
 import { NO_VEC5, pseriesTree } from './device-tree.ts';
 import { type ImageFile, type KernelImage, placeKernel } from './kernel-image.ts';
@@ -118,8 +118,9 @@ export class Spapr implements UserSpace {
   }
 
   /** Looks whether something was typed. */
-  poll(): void {
-    if (this.vm.end === null && this.#vty.poll()) this.#kvm.pulseInterrupt(this.vm, VTY_INTERRUPT);
+  poll(stamp: PollStamp): void {
+    if (this.vm.end === null && this.#vty.poll({ ...stamp, vm: this.vm }))
+      this.#kvm.pulseInterrupt(this.vm, VTY_INTERRUPT);
   }
 
   hypercall(call: UserHypercall): HypercallResult | undefined {

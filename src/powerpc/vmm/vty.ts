@@ -1,7 +1,7 @@
 import type { ConsoleBackend } from '../../devices/console.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { H_CODE } from '../abi.ts';
-import type { HypercallResult, UserHypercall } from '../kvm/user-space.ts';
+import type { HypercallResult, PollStamp, UserHypercall } from '../kvm/user-space.ts';
 
 /** Unit address of the console in /vdevice. */
 export const VTY_REG = 0x71000000;
@@ -12,6 +12,9 @@ const MAX_CHARS = 16;
 const CARRIAGE_RETURN = 0x0d;
 /** H_VIO_SIGNAL: the one kind of interrupt that a terminal has. */
 const SIGNAL_INPUT = 1n;
+
+/** Whose terminal is asked, and when. */
+type Moment = PollStamp & { readonly vm: { readonly lpid: number } };
 
 /** QEMU's virtual terminal over a console back end: hvterm1, 16 characters a call (power-pef.md 9.5). */
 export class Vty {
@@ -26,10 +29,14 @@ export class Vty {
   }
 
   /** Takes input from the back end, as much as QEMU's terminal holds. @returns whether there is some where there was none: an interrupt */
-  poll(): boolean {
+  poll({ vm, clock, cpu }: Moment): boolean {
     const before = this.#typed.length;
-    if (before < MAX_CHARS) this.#typed.push(...this.#backend.input(MAX_CHARS - before));
-    return before === 0 && this.#typed.length > 0;
+    if (before >= MAX_CHARS) return false;
+    const bytes = this.#backend.input(MAX_CHARS - before);
+    if (bytes.length === 0) return false;
+    this.#typed.push(...bytes);
+    this.#trace?.emit({ type: 'console-input', at: clock, cpu, vm: vm.lpid, bytes: bytes.slice() });
+    return before === 0;
   }
 
   /** H_VIO_SIGNAL: R4 unit address, R5 which interrupts are to come. QEMU's terminal, which this follows, raises its own whatever that says. */
@@ -53,12 +60,12 @@ export class Vty {
    * H_GET_TERM_CHAR: R4 length, R5 and R6 characters. A NUL follows each carriage return, as PowerVM has it: guests take out a NUL that
    * they find there.
    */
-  get({ args: [reg] }: UserHypercall): HypercallResult {
-    if (!isVty(reg)) return { status: H_CODE.H_PARAMETER };
+  get(call: UserHypercall): HypercallResult {
+    if (!isVty(call.args[0])) return { status: H_CODE.H_PARAMETER };
     const bytes = new Uint8Array(MAX_CHARS);
     let length = 0;
     while (length < MAX_CHARS) {
-      if (this.#typed.length === 0) this.poll();
+      if (this.#typed.length === 0) this.poll(call);
       const [byte] = this.#typed;
       if (byte === undefined) break;
       const room = byte === CARRIAGE_RETURN ? 2 : 1;

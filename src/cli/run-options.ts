@@ -1,0 +1,152 @@
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import type { MachineOptions, VmOptions } from '../index.ts';
+import { UsageError } from './exit-status.ts';
+import { readImage, requireDistinct } from './files.ts';
+import { parseChoice, parseCount, parseSeed, parseSize } from './values.ts';
+
+/** The options of `cloister run` as they were typed. */
+interface RunOptions {
+  readonly arch: string;
+  readonly protected?: boolean;
+  readonly role: string;
+  readonly memory: string;
+  readonly secureMemory: string;
+  readonly cpus: string;
+  readonly cmdline: string;
+  readonly initrd?: string;
+  readonly entry: string;
+  readonly maxInstructions?: string;
+  readonly seed: string;
+  readonly interpret?: boolean;
+  readonly trace?: string;
+  readonly report?: string;
+  readonly progress: boolean;
+}
+
+/** What `cloister run` is to do: checked, with all files read. */
+export interface RunPlan {
+  readonly machine: MachineOptions;
+  /** In the order of the images. */
+  readonly vms: readonly VmOptions[];
+  /** Clock value at which the run ends. */
+  readonly limit: number | null;
+  readonly trace: string | null;
+  readonly report: string | null;
+  /** Tell a terminal on standard error how the run goes. */
+  readonly progress: boolean;
+  /** Said on standard error before the run, one line each. */
+  readonly remarks: readonly string[];
+}
+
+const MAX_CPUS = 256;
+
+const HELP = `
+What is run:
+  A guest is an ELF image for ppc64, placed and entered as QEMU's "-M pseries,x-vof=on -kernel" does. With --protected
+  the machine offers IBM's Protected Execution Facility, and a guest that asks (UV_ESM) becomes a secure VM.
+  With --role host the image is a hypervisor of your own, entered at HV=1 with a device tree in R3 and OPAL in R8, R9.
+
+Console:
+  Standard output is the guest's console, byte for byte; everything else goes to standard error.
+  Standard input is its keyboard: what a file holds is there from the start, so that two runs are the same; a pipe or a
+  terminal is read as it comes. The end of input is nothing that the guest is told.
+  On a terminal, keys go to the guest as they are, Ctrl-C too. Ctrl-A begins a key of ours:
+    Ctrl-A x  end the run          Ctrl-A n  type to the next VM
+    Ctrl-A h  list these keys      Ctrl-A Ctrl-A  send Ctrl-A
+
+Several images start several VMs on one machine. Each line of their consoles begins with the name of the VM; what is
+typed goes to the first.
+
+Exit status: 0 the guest powered off or stopped normally, 1 it crashed or was terminated, 2 bad usage or a bad image,
+3 the instruction limit was reached, 70 a bug of ours; 128 + n where signal n ended the run. Trace and report are
+complete in all of these cases but 2 and 70.
+
+Examples:
+  cloister run guests/powerpc/hello.elf
+  cloister run --protected --entry fdt --report report.json guests/powerpc/secret.elf
+  cloister run --cpus 4 guests/powerpc/smp.elf
+  cloister run --protected --role host --initrd guests/powerpc/secret.elf guests/powerpc/hypervisor.elf`;
+
+/**
+ * The command `run` with its options.
+ * @param act gets the plan once everything is checked
+ */
+export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Command {
+  const command = new Command('run')
+    .description('run guests, or a hypervisor of your own, on an emulated machine')
+    .argument('<image...>', 'ELF images; several start several VMs')
+    .option('--arch <name>', 'architecture: powerpc', 'powerpc')
+    .option('--protected', 'offer the protection facility; a guest that never asks stays normal')
+    .option('--role <role>', 'guest, or host: the image is the hypervisor, in place of ours', 'guest')
+    .option('--memory <size>', 'memory of each guest (of the host, with --role host), a multiple of 64K', '64M')
+    .option('--secure-memory <size>', 'secure memory of the machine, with --protected', '32M')
+    .option('--cpus <n>', 'virtual CPUs of each guest', '1')
+    .option('--cmdline <string>', 'kernel command line', '')
+    .option('--initrd <file>', 'initial RAM disk; with --role host, what the hypervisor is to run')
+    .option('--entry <kind>', 'start of a guest: of (Open Firmware, as QEMU) or fdt (flat device tree in R3)', 'of')
+    .option('--max-instructions <n>', 'stop after this many instructions, exit status 3')
+    .option('--seed <n>', 'seed of all randomness, keys too: a number, or "random"', '1')
+    .option('--interpret', 'do not translate hot code')
+    .option('--trace <file>', 'write all events, one JSON object a line')
+    .option('--report <file>', 'write a report of the run as JSON')
+    .option('--no-progress', 'do not show on a terminal how the run goes')
+    .addHelpText('after', HELP);
+  return command.action((images: string[], options: RunOptions) =>
+    act(planRun(images, options, (name) => command.getOptionValueSource(name) === 'cli')),
+  );
+}
+
+/** @throws UsageError for an option or a file that cannot be had */
+function planRun(images: readonly string[], options: RunOptions, given: (name: string) => boolean): RunPlan {
+  const role = parseChoice('--role', options.role, ['guest', 'host']);
+  if (role === 'host' && images.length > 1) throw new UsageError('--role host: there can be one hypervisor only');
+  const machine: MachineOptions = {
+    arch: parseChoice('--arch', options.arch, ['powerpc']),
+    protected: options.protected ?? false,
+    secureMemory: parseSize('--secure-memory', options.secureMemory),
+    role,
+    interpret: options.interpret ?? false,
+    seed: parseSeed('--seed', options.seed),
+  };
+  const shared = {
+    cmdline: options.cmdline,
+    memory: parseSize('--memory', options.memory),
+    cpus: parseCount('--cpus', options.cpus, MAX_CPUS),
+    entry: parseChoice('--entry', options.entry, ['of', 'fdt']),
+  };
+  const most = options.maxInstructions;
+  const limit = most === undefined ? null : parseCount('--max-instructions', most, Number.MAX_SAFE_INTEGER);
+  const initrd = options.initrd === undefined ? undefined : readImage(options.initrd);
+  const vms = images.map((file, i) => ({
+    name: images.length === 1 ? basename(file) : `${basename(file, '.elf')}.${i}`,
+    image: readImage(file),
+    ...(initrd && { initrd }),
+    ...shared,
+  }));
+  checkOutputs(images, options);
+  return {
+    machine,
+    vms,
+    limit,
+    trace: options.trace ?? null,
+    report: options.report ?? null,
+    progress: options.progress,
+    remarks: remarksOn(options, machine, given),
+  };
+}
+
+/** A run does not write over what it reads, nor one output over the other. */
+function checkOutputs(images: readonly string[], { initrd, trace, report }: RunOptions): void {
+  const inputs = initrd === undefined ? images : [...images, initrd];
+  if (trace !== undefined) requireDistinct('--trace', trace, inputs);
+  if (report !== undefined) requireDistinct('--report', report, trace === undefined ? inputs : [...inputs, trace]);
+}
+
+function remarksOn({ seed }: RunOptions, machine: MachineOptions, given: (name: string) => boolean): readonly string[] {
+  const remarks: string[] = [];
+  if (given('secureMemory') && !machine.protected) remarks.push('--secure-memory does nothing without --protected');
+  if (given('entry') && machine.role === 'host') remarks.push('--entry does nothing with --role host');
+  if (seed === 'random') remarks.push(`--seed ${machine.seed}`);
+  return remarks;
+}
