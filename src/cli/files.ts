@@ -10,7 +10,7 @@ const MOST_IMAGE_BYTES = 2 ** 32;
 
 /** Reasons that read better than the system's own. */
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file',
+  ENOENT: 'no such file or directory',
   EISDIR: 'it is a directory',
   ERR_FS_FILE_TOO_LARGE: 'larger than 2 GiB',
 };
@@ -29,7 +29,7 @@ function attempt<T>(file: string, action: () => T): T {
     return action();
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`${file}: ${reasonOf(error)}`);
+    throw new UsageError(`${file === '' ? '""' : file}: ${reasonOf(error)}`);
   }
 }
 

@@ -164,7 +164,7 @@ export class PowerMachine {
     const cpuCount = software.role === 'host' ? software.cpus : Math.max(1, ...software.guests.map(({ cpus }) => cpus));
     const regions = planRegions(options);
     const total = regions.reduce((sum, { size }) => sum + size, 0);
-    const store = new Store(total + Engine.bytes + cpuCount * Engine.bytesPerContext + regions.length * UV_PAGE_SIZE);
+    const store = makeStore(total + Engine.bytes + cpuCount * Engine.bytesPerContext + regions.length * UV_PAGE_SIZE);
     this.engine = new Engine(store, powerIsa, layout, { translate: !options.interpret });
     this.memory = new RealMemory(store, regions);
     this.view = options.watch === undefined ? null : new HypervisorView(this.memory, crypto, options.watch);
@@ -358,6 +358,19 @@ export class PowerMachine {
       cpu.setGpr(9, BigInt(OPAL_BASE));
       cpu.powerOn(this.#options.protected ? undefined : placed.entry);
     }
+  }
+}
+
+/** @throws OptionError where this computer does not give a machine its memory */
+function makeStore(bytes: number): Store {
+  try {
+    return new Store(bytes);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new OptionError(
+      '--memory',
+      `this computer does not give the ${Math.ceil(bytes / 2 ** 20)} MiB that it takes`,
+    );
   }
 }
 

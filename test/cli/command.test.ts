@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { buildElf } from '../image/elf-builder.ts';
+import { Program } from '../support/power-program.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'cloister-cli-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -17,6 +19,19 @@ interface Result {
 function cloister(...args: string[]): Result {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['bin/cloister.js', ...args], { encoding: 'utf8' });
   return { status, out: stdout, err: stderr };
+}
+
+/** A guest that gives up as Linux does in a panic; it wants a flat-tree start. */
+function panicking(message: string): Uint8Array {
+  const words = new DataView(new Uint8Array(message.length + 4 - (message.length % 4)).buffer);
+  for (let i = 0; i < message.length; i++) words.setUint8(i, message.charCodeAt(i));
+  const program = new Program().b('start').label('text');
+  for (let at = 0; at < words.byteLength; at += 4) program.emit(words.getUint32(at));
+  const data = program
+    .label('start')
+    .rtas('ibm,os-term', [program.address('text')])
+    .bytes();
+  return buildElf({ bits: 64, littleEndian: false, segments: [{ vaddr: 0n, data }] });
 }
 
 const HELLO = 'guests/powerpc/hello.elf';
@@ -92,6 +107,9 @@ describe('cloister run', () => {
 describe('bad input gets one line that names place and reason, and status 2', () => {
   const text = join(scratch, 'text');
   writeFileSync(text, 'no image\n');
+  const big = join(scratch, 'big');
+  writeFileSync(big, '');
+  truncateSync(big, 2 ** 30 + 1);
   const cut = join(scratch, 'cut.elf');
   writeFileSync(cut, readFileSync(HELLO).subarray(0, 100));
   const other = join(scratch, 'x86.elf');
@@ -100,8 +118,20 @@ describe('bad input gets one line that names place and reason, and status 2', ()
   writeFileSync(other, x86);
 
   it.each([
-    [['run', 'nothing.elf'], 'nothing.elf: no such file'],
+    [['run', 'nothing.elf'], 'nothing.elf: no such file or directory'],
+    [['run', ''], '"": no such file or directory'],
+    [['run', '/dev/zero'], '/dev/zero: it is a device'],
     [['run', scratch], `${scratch}: it is a directory`],
+    [['run', '--initrd', scratch, HELLO], `${scratch}: it is a directory`],
+    [['run', '--initrd', big, HELLO], `${big}: initrd: it would reach 0x40420001, guest memory ends at 0x4000000`],
+    [['run', '--trace', `${scratch}/no/x`, HELLO], `${scratch}/no/x: no such file or directory`],
+    [['run', '--report', scratch, HELLO], `${scratch}: it is a directory`],
+    [['run', '--report', HELLO, HELLO], `--report: ${HELLO} is the same file as ${HELLO}`],
+    [['run', '--trace', text, '--report', text, HELLO], `--report: ${text} is the same file as ${text}`],
+    [['run', '--seed', 'randm', HELLO], '--seed: "randm" is neither a number of up to 100 digits nor "random"'],
+    [['demo', '--seed', ''], '--seed: "" is neither a number of up to 100 digits nor "random"'],
+    [['run', '--entry', 'efi', HELLO], '--entry: "efi" is none of of, fdt'],
+    [['run', '--memory', '4160K', '--entry', 'fdt', HELLO], '--memory: no room for the device tree above 0x400118'],
     [['run', text], `${text}: ELF header: no ELF magic`],
     [['run', '--memory', '3', HELLO], '--memory: 3 is not a multiple of 64K'],
     [['run', '--memory', 'lots', HELLO], '--memory: "lots" is no size (a number, optionally with K, M or G)'],
@@ -122,10 +152,73 @@ describe('bad input gets one line that names place and reason, and status 2', ()
     expect(cloister(...args)).toEqual({ status: 2, out: '', err: `cloister: ${message}\n` });
   });
 
+  it('before a file is written, or a signal could be missed', () => {
+    const report = join(scratch, 'kept.json');
+    writeFileSync(report, 'old');
+    const fresh = join(scratch, 'fresh');
+    expect(cloister('run', '--report', report, '--trace', fresh, cut).status).toBe(2);
+    expect(cloister('run', '--report', report, '--trace', `${scratch}/no/x`, HELLO).status).toBe(2);
+    expect(readFileSync(report, 'utf8')).toBe('old');
+    expect(statSync(fresh, { throwIfNoEntry: false })).toBeUndefined();
+  });
+
   it.each([cut, other])('%s', (file) => {
     const { status, out, err } = cloister('run', file);
     expect([status, out]).toEqual([2, '']);
     expect(err).toMatch(new RegExp(`^cloister: ${file}: .+\\n$`));
+  });
+});
+
+describe('exit statuses', () => {
+  const osTerm = join(scratch, 'os-term.elf');
+  writeFileSync(osTerm, panicking('Kernel panic: told to'));
+
+  it('1: a guest that crashed', () => {
+    const { status, out, err } = cloister('run', '--entry', 'fdt', osTerm);
+    expect({ status, out, err }).toEqual({ status: 1, out: '', err: 'cloister: crashed: Kernel panic: told to\n' });
+  });
+
+  it('1: the crash of one VM of two, whatever the other does', () => {
+    const { status, out } = cloister('run', '--entry', 'fdt', HELLO, osTerm);
+    expect({ status, out }).toEqual({ status: 1, out: 'hello.0: hello from ppc64le\n' });
+  });
+
+  it('3 and the clock at the limit, also where every CPU waits there', () => {
+    const report = join(scratch, 'asleep.json');
+    const { status } = cloister('run', '--max-instructions', '20000000', '--report', report, 'guests/powerpc/echo.elf');
+    expect(status).toBe(3);
+    const { instructions, idle } = JSON.parse(readFileSync(report, 'utf8'));
+    expect(instructions).toBe(20_000_000);
+    expect(idle).toBeGreaterThan(0);
+  });
+
+  it('70: a bug of ours, with its stack', () => {
+    const bug = 'data:text/javascript,performance.now=()=>{throw new Error("planted")}';
+    const { status, stderr } = spawnSync(process.execPath, ['--import', bug, 'bin/cloister.js', 'run', HELLO], {
+      encoding: 'utf8',
+    });
+    expect(status).toBe(70);
+    expect(stderr).toContain('Error: planted\n    at ');
+  });
+});
+
+describe('remarks on options that do nothing', () => {
+  it.each([[['--secure-memory', '1M'], '--secure-memory does nothing without --protected']])('%j', (args, remark) => {
+    expect(cloister('run', ...args, HELLO)).toEqual({
+      status: 0,
+      out: 'hello from ppc64le\n',
+      err: `cloister: ${remark}\n`,
+    });
+  });
+
+  it('a random seed is told, and repeats the run', () => {
+    const [a, b] = [join(scratch, 'random.json'), join(scratch, 'again.json')];
+    const { err } = cloister('run', '--seed', 'random', '--report', a, SECRET);
+    const seed = /^cloister: --seed (\d+)\n$/.exec(err)?.[1] ?? '';
+    cloister('run', '--seed', seed, '--report', b, SECRET);
+    const [first, again] = [a, b].map((file) => ({ ...JSON.parse(readFileSync(file, 'utf8')), seconds: 0 }));
+    expect(first.seed).toBe(seed);
+    expect(again).toEqual(first);
   });
 });
 

@@ -132,7 +132,7 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
   /** Instructions executed by the machine up to and with the one at hand. */
   get now(): bigint {
     if (this.#budget === 0) return this.#clock.stamp;
-    const left = this.context.store.i32[(this.context.base + CONTEXT.budget) >> 2] as number;
+    const left = this.context.store.i32[(this.context.base + CONTEXT.budget) >>> 2] as number;
     return this.#clock.stamp + BigInt(this.#budget - left);
   }
 
