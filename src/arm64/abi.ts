@@ -1,0 +1,148 @@
+/**
+ * Numbers, layouts and codes of the arm64 architecture and of the ABI between host, hyp and guests: the one file that both sides of the wall share.
+ * Values are bigints where registers are 64 bits wide. Sources: Arm ARM (DDI 0487), and arm64-pkvm.md by section.
+ */
+
+/** An exception level. */
+export type ExceptionLevel = 0 | 1 | 2;
+
+/** PSTATE in the format of SPSR_ELx (Arm ARM, C5.2.18). */
+export const PSTATE = {
+  SP: 1n << 0n,
+  EL: 3n << 2n,
+  /** AArch32. */
+  nRW: 1n << 4n,
+  F: 1n << 6n,
+  I: 1n << 7n,
+  A: 1n << 8n,
+  D: 1n << 9n,
+  DAIF: 0xfn << 6n,
+  IL: 1n << 20n,
+  SS: 1n << 21n,
+  PAN: 1n << 22n,
+  UAO: 1n << 23n,
+  V: 1n << 28n,
+  C: 1n << 29n,
+  Z: 1n << 30n,
+  N: 1n << 31n,
+} as const;
+
+/** M[4:0] of SPSR_ELx. */
+export const SPSR_MODE = { EL0t: 0n, EL1t: 4n, EL1h: 5n, EL2t: 8n, EL2h: 9n } as const;
+
+/** Exception classes, ESR_ELx[31:26] (arm64-pkvm.md 7.1). */
+export const EC = {
+  unknown: 0x00,
+  wfx: 0x01,
+  fpAccess: 0x07,
+  illegalState: 0x0e,
+  svc64: 0x15,
+  hvc64: 0x16,
+  smc64: 0x17,
+  sys64: 0x18,
+  instructionAbortLower: 0x20,
+  instructionAbortSame: 0x21,
+  pcAlignment: 0x22,
+  dataAbortLower: 0x24,
+  dataAbortSame: 0x25,
+  spAlignment: 0x26,
+  serror: 0x2f,
+  brk64: 0x3c,
+} as const;
+
+/** Fields of ESR_ELx (Arm ARM, D13.2.37). */
+export const ESR = {
+  ecShift: 26n,
+  IL: 1n << 25n,
+  /** Data aborts: the syndrome fields below are valid. */
+  ISV: 1n << 24n,
+  sasShift: 22n,
+  SSE: 1n << 21n,
+  srtShift: 16n,
+  SF: 1n << 15n,
+  AR: 1n << 14n,
+  /** FAR is not valid. */
+  FnV: 1n << 10n,
+  CM: 1n << 8n,
+  /** The abort came from a stage 2 fault on a stage 1 table walk. */
+  S1PTW: 1n << 7n,
+  WnR: 1n << 6n,
+} as const;
+
+/** Fault status codes, DFSC and IFSC; the level is added where there is one (Arm ARM, D13.2.37). */
+export const FSC = {
+  addressSize: 0x00,
+  translation: 0x04,
+  accessFlag: 0x08,
+  permission: 0x0c,
+  externalAbort: 0x10,
+  externalAbortOnWalk: 0x14,
+  alignment: 0x21,
+} as const;
+
+/** Bits of HCR_EL2 (Arm ARM, D13.2.48). */
+export const HCR = {
+  VM: 1n << 0n,
+  SWIO: 1n << 1n,
+  PTW: 1n << 2n,
+  FMO: 1n << 3n,
+  IMO: 1n << 4n,
+  AMO: 1n << 5n,
+  VF: 1n << 6n,
+  VI: 1n << 7n,
+  VSE: 1n << 8n,
+  FB: 1n << 9n,
+  BSU: 3n << 10n,
+  DC: 1n << 12n,
+  TWI: 1n << 13n,
+  TWE: 1n << 14n,
+  TID0: 1n << 15n,
+  TID1: 1n << 16n,
+  TID2: 1n << 17n,
+  TID3: 1n << 18n,
+  TSC: 1n << 19n,
+  TIDCP: 1n << 20n,
+  TACR: 1n << 21n,
+  TSW: 1n << 22n,
+  TPCP: 1n << 23n,
+  TPU: 1n << 24n,
+  TTLB: 1n << 25n,
+  TVM: 1n << 26n,
+  TGE: 1n << 27n,
+  TDZ: 1n << 28n,
+  HCD: 1n << 29n,
+  TRVM: 1n << 30n,
+  RW: 1n << 31n,
+  E2H: 1n << 34n,
+  TLOR: 1n << 35n,
+  TERR: 1n << 36n,
+  TEA: 1n << 37n,
+  API: 1n << 41n,
+  APK: 1n << 40n,
+  FWB: 1n << 46n,
+  TID4: 1n << 49n,
+  ATA: 1n << 56n,
+  TID5: 1n << 58n,
+} as const;
+
+/** Bits of SCTLR_ELx (Arm ARM, D13.2.118). */
+export const SCTLR = {
+  M: 1n << 0n,
+  A: 1n << 1n,
+  C: 1n << 2n,
+  SA: 1n << 3n,
+  SA0: 1n << 4n,
+  UMA: 1n << 9n,
+  DZE: 1n << 14n,
+  UCT: 1n << 15n,
+  nTWI: 1n << 16n,
+  nTWE: 1n << 18n,
+  WXN: 1n << 19n,
+  SPAN: 1n << 23n,
+  E0E: 1n << 24n,
+  EE: 1n << 25n,
+  UCI: 1n << 26n,
+} as const;
+
+/** Interrupt numbers of private peripherals (arm64-pkvm.md 9.4). */
+export const PPI = { maintenance: 25, hypTimer: 26, virtualTimer: 27, physicalTimer: 30 } as const;
