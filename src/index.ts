@@ -41,6 +41,8 @@ export interface MachineOptions {
   readonly secureMemory?: number;
   /** Run the first VM's image at hypervisor privilege, in place of our hypervisor. Default `guest`. */
   readonly role?: 'guest' | 'host';
+  /** Merge equal pages of normal VMs, copy-on-write. Default false. */
+  readonly pageMerging?: boolean;
   /** Interpret everything. Default false. */
   readonly interpret?: boolean;
   /** Seed of all randomness, keys too. Default `1`. */
@@ -61,6 +63,8 @@ export interface VmOptions {
   readonly cmdline?: string;
   /** Bytes, a multiple of 64 KiB. Default 64 MiB. */
   readonly memory?: number;
+  /** As much as it may have with what is plugged in while it runs. Default: `memory`. */
+  readonly maxMemory?: number;
   readonly cpus?: number;
   /** How a pseries guest is started: `of` as QEMU does, `fdt` with a flat tree in R3. Default `of`. */
   readonly entry?: 'of' | 'fdt';
@@ -73,6 +77,21 @@ export interface AddedVm {
   readonly name: string;
   /** Where its output goes; what is fed to it is its input. */
   readonly console: ConsoleBuffer;
+  /**
+   * Plugs in memory between two runs, above all that the VM has: it is there when the hypervisor next has control. The guest must know of it.
+   * @param size bytes, a multiple of 64 KiB
+   * @throws OptionError if `maxMemory` does not allow it, Error before the first run
+   */
+  plugMemory(size: number): PluggedMemory;
+}
+
+/** Memory that was plugged in while the guest runs. */
+export interface PluggedMemory {
+  /** Guest physical address. */
+  readonly base: number;
+  readonly size: number;
+  /** Takes it out again, with all that it holds, whether the guest uses it or not. */
+  unplug(): void;
 }
 
 /** How a run ended. */
@@ -155,8 +174,9 @@ class PowerBackedMachine implements Machine {
   addVm(options: VmOptions): AddedVm {
     if (this.#machine !== null) throw new Error('a VM can be added only before the machine runs');
     const buffer = new ConsoleBuffer();
+    const index = this.#vms.length;
     this.#vms.push({ options, console: options.console ?? buffer });
-    return { name: options.name, console: buffer };
+    return { name: options.name, console: buffer, plugMemory: (size) => this.#plugMemory(index, size) };
   }
 
   prepare(): void {
@@ -222,6 +242,13 @@ class PowerBackedMachine implements Machine {
     return this.#machine?.vmStates() ?? {};
   }
 
+  #plugMemory(index: number, size: number): PluggedMemory {
+    const guest = this.#machine?.guests[index];
+    if (guest === undefined) throw new Error('memory can be plugged in only where a guest runs');
+    const plugged = guest.plugMemory(size);
+    return { base: plugged.slot.base, size, unplug: () => void guest.unplugMemory(plugged) };
+  }
+
   #make(): PowerMachine {
     const { options, console: first } = this.#vms[0] ?? noVm();
     const { role = 'guest', watch } = this.#options;
@@ -240,6 +267,7 @@ class PowerBackedMachine implements Machine {
       initrd: vm.options.initrd ?? null,
       cmdline: vm.options.cmdline ?? '',
       memory: vm.options.memory ?? DEFAULT_MEMORY,
+      ...(vm.options.maxMemory !== undefined && { maxMemory: vm.options.maxMemory }),
       cpus: vm.options.cpus ?? 1,
       entry: vm.options.entry ?? ('of' as const),
       console: vm.console,
@@ -248,6 +276,7 @@ class PowerBackedMachine implements Machine {
       protected: this.#options.protected ?? false,
       secureMemory: this.#options.secureMemory ?? DEFAULT_SECURE_MEMORY,
       software: role === 'host' ? host : { role: 'guest', guests },
+      pageMerging: this.#options.pageMerging ?? false,
       interpret: this.#options.interpret ?? false,
       seed: this.#options.seed ?? DEFAULT_SEED,
       ...(this.#options.seedOverrides && { seedOverrides: this.#options.seedOverrides }),

@@ -19,6 +19,7 @@ import { powerIsa } from './isa/index.ts';
 import type { PowerMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
 import { Kvm } from './kvm/kvm.ts';
+import { DEFAULT_PAGE_MERGING } from './kvm/merging-state.ts';
 import { type ReportedVmState, RunWatch } from './run-watch.ts';
 import { Ultravisor } from './ultravisor/ultravisor.ts';
 import { placeHost } from './vmm/host-image.ts';
@@ -59,6 +60,8 @@ export interface GuestOptions {
   readonly cmdline: string;
   /** Bytes, a multiple of 64 KiB. */
   readonly memory: number;
+  /** As much as it may have with what is plugged in while it runs (QEMU's `maxmem`); not below `memory`, which is the default. */
+  readonly maxMemory?: number;
   readonly cpus: number;
   readonly entry: 'of' | 'fdt';
   readonly console: ConsoleBackend;
@@ -85,6 +88,8 @@ export interface PowerMachineOptions {
   readonly software:
     | { readonly role: 'guest'; readonly guests: readonly GuestOptions[] }
     | ({ readonly role: 'host' } & HostOptions);
+  /** Equal pages of normal VMs are merged, copy-on-write. */
+  readonly pageMerging?: boolean;
   /** Interpret everything. */
   readonly interpret: boolean;
   readonly seed: string;
@@ -176,6 +181,7 @@ export class PowerMachine {
             secureMemory: options.protected ? Math.max(options.secureMemory, guestMemory(software)) : 0,
             random: this.#random.stream(RANDOM_STREAM.normalGuest),
             trace,
+            ...(options.pageMerging && { pageMerging: DEFAULT_PAGE_MERGING }),
           })
         : null;
     this.#opal = software.role === 'host' ? new Opal(software.console, trace) : null;
@@ -373,7 +379,9 @@ function makeStore(bytes: number): Store {
  * may be more names than secure memory.
  */
 function guestMemory(software: PowerMachineOptions['software']): number {
-  return software.role === 'host' ? 0 : software.guests.reduce((sum, { memory }) => sum + memory, 0);
+  return software.role === 'host'
+    ? 0
+    : software.guests.reduce((sum, { memory, maxMemory = memory }) => sum + maxMemory, 0);
 }
 
 function planRegions({ software, protected: isProtected, secureMemory }: PowerMachineOptions): RegionSpec[] {

@@ -215,6 +215,12 @@ const SHARED_SECURE = lines(
 
 const HYPERCALLS = (kind: string) => lines(kind, 'start', 'done');
 
+const BOOTS = (kind: string, memory: string) =>
+  lines(
+    ...[`boot 1: memory is empty`, `running as a ${kind} VM`],
+    ...[2, 3].flatMap((boot) => [`boot ${boot}: memory is ${memory}`, `running as a ${kind} VM`]),
+  );
+
 /** Guests that say the same wherever they run; they ask for little memory and for one CPU. */
 const SAME_EVERYWHERE: readonly (readonly [string, string])[] = [
   ['hello', HELLO],
@@ -224,6 +230,7 @@ const SAME_EVERYWHERE: readonly (readonly [string, string])[] = [
   ['smc', SMC],
   ['secret_shared', SHARED_NORMAL],
   ['hypercalls', HYPERCALLS('normal')],
+  ['reboot', BOOTS('normal', 'as it was left')],
 ];
 
 /** Iterations for a test: the second finds what the first left. */
@@ -302,6 +309,10 @@ describe.each(WAYS)('our Power guests on our machine, entry $entry, interpret $i
 
   test('hypercalls are reflected from a secure guest', () => {
     expect(runOurs('hypercalls', { ...way, protected: true })).toBe(HYPERCALLS('secure'));
+  });
+
+  test('a secure VM reboots, and nothing of it is left', () => {
+    expect(runOurs('reboot', { ...way, protected: true })).toBe(BOOTS('secure', 'empty'));
   });
 
   test.each(['timer', 'faults', 'smc'])('%s stays a normal VM where it could become secure', (name) => {

@@ -125,6 +125,7 @@
 
 /* RTAS tokens as QEMU's pseries machine numbers them, and RTAS status words */
 #define RTAS_POWER_OFF 0x2003
+#define RTAS_SYSTEM_REBOOT 0x2004
 #define RTAS_QUERY_CPU_STOPPED 0x2005
 #define RTAS_START_CPU 0x2006
 #define RTAS_STOP_SELF 0x2007

@@ -4,6 +4,7 @@ import { type GuestPhysical, gfnOf, guestPhysical, UV_PAGE_SIZE } from '../abi.t
 import { isUvmem } from './gfn.ts';
 import type { HostPages } from './host-pages.ts';
 import { frameOf, framePage } from './memslot.ts';
+import { ownPage } from './merged-page.ts';
 import type { Vm } from './vm.ts';
 
 /**
@@ -43,7 +44,7 @@ export class GuestMemory {
   read(vm: Vm, gpa: bigint | number, length: number): Uint8Array {
     const out = new Uint8Array(length);
     let at = 0;
-    for (const { address, bytes } of this.#pieces(vm, gpa, length)) {
+    for (const { address, bytes } of this.#pieces(vm, gpa, length, 'read')) {
       out.set(this.#view.read(address, bytes), at);
       at += bytes;
     }
@@ -53,7 +54,7 @@ export class GuestMemory {
   /** Writes all bytes or, if one of them cannot be reached, none. @throws GuestFault */
   write(vm: Vm, gpa: bigint | number, bytes: Uint8Array): void {
     let at = 0;
-    for (const piece of this.#pieces(vm, gpa, bytes.length)) {
+    for (const piece of this.#pieces(vm, gpa, bytes.length, 'write')) {
       this.#view.write(piece.address, bytes.subarray(at, at + piece.bytes));
       at += piece.bytes;
     }
@@ -61,7 +62,7 @@ export class GuestMemory {
 
   /** Makes sure that `length` bytes can be read and written. @throws GuestFault */
   probe(vm: Vm, gpa: bigint | number, length: number): void {
-    this.#pieces(vm, gpa, length);
+    this.#pieces(vm, gpa, length, 'write');
   }
 
   /** @throws GuestFault */
@@ -90,21 +91,30 @@ export class GuestMemory {
     return undefined;
   }
 
-  /** The normal page behind the frame of `gpa`, made on first touch. @throws GuestFault */
-  page(vm: Vm, gpa: GuestPhysical): RealAddress {
+  /** The normal page behind the frame of `gpa`, made on first touch; to be written, it is the frame's alone. @throws GuestFault */
+  page(vm: Vm, gpa: GuestPhysical, access: 'read' | 'write'): RealAddress {
     const frame = frameOf(vm.slots, gfnOf(gpa));
     if (frame === undefined) throw new GuestFault(vm.lpid, BigInt(gpa), 'unmapped');
     const { slot, index } = frame;
     if (isUvmem(slot.pfns[index])) throw new GuestFault(vm.lpid, BigInt(gpa), 'secure');
     const known = framePage(frame);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      const page = access === 'read' ? known : ownPage(this.#view, this.#pages, vm, frame);
+      if (page === undefined) throw new GuestFault(vm.lpid, BigInt(gpa), 'memory');
+      return page;
+    }
     const page = this.#pages.allocate();
     if (page === undefined) throw new GuestFault(vm.lpid, BigInt(gpa), 'memory');
     slot.pages[index] = page;
     return page;
   }
 
-  #pieces(vm: Vm, start: bigint | number, length: number): { address: RealAddress; bytes: number }[] {
+  #pieces(
+    vm: Vm,
+    start: bigint | number,
+    length: number,
+    access: 'read' | 'write',
+  ): { address: RealAddress; bytes: number }[] {
     const first = BigInt(start);
     const pieces: { address: RealAddress; bytes: number }[] = [];
     for (let at = 0; at < length; ) {
@@ -112,7 +122,7 @@ export class GuestMemory {
       if (gpa === undefined) throw new GuestFault(vm.lpid, first, 'unmapped');
       const offset = gpa % UV_PAGE_SIZE;
       const bytes = Math.min(UV_PAGE_SIZE - offset, length - at);
-      pieces.push({ address: (this.page(vm, gpa) + offset) as RealAddress, bytes });
+      pieces.push({ address: (this.page(vm, gpa, access) + offset) as RealAddress, bytes });
       at += bytes;
     }
     return pieces;

@@ -28,6 +28,7 @@ export function runInitAbort(ctx: Ctx, job: InitAbortJob, result: number): Step 
       return drop(ctx, job);
 
     case 'terminate':
+      for (const slot of vm.slots) slot.registered = false;
       vm.secureGuest = 0;
       vm.transition = null;
       kickAll(vm);

@@ -17,6 +17,7 @@ export function runInitDone({ kvm }: Ctx, job: InitDoneJob): Step {
   }
   const left: Frame[] = [];
   for (const slot of vm.slots) {
+    if (!slot.registered) continue;
     for (let index = 0; index < slot.npages; index++) {
       if (gfnState(slot.pfns[index]) !== 'normal') continue;
       // A pinned page cannot leave normal memory.

@@ -1,13 +1,14 @@
 import { gpaOf, H_CODE, U_CODE, ULTRACALL, UV_PAGE_SIZE } from '../abi.ts';
 import type { InitStartJob, Step } from './job.ts';
+import { unmergeSlot } from './merged-page.ts';
 import { clearTree } from './radix.ts';
 import { type Ctx, vmOf } from './state.ts';
 import { KVMPPC_SECURE_INIT_START, VM_LIFE_CYCLE, vmState } from './vm-state.ts';
 import { kickAll, runsElsewhere } from './wake-up.ts';
 
 /**
- * H_SVM_INIT_START: Normal to Transient; every memory slot is registered with the Ultravisor (power-pef.md 4.2). The VM is flagged even
- * where a check then refuses, as KVM does: the Ultravisor follows a refusal with H_SVM_INIT_ABORT, and that has to find what it aborts.
+ * H_SVM_INIT_START: Normal to Transient; every memory slot leaves page merging and is registered with the Ultravisor (power-pef.md 4.2). The
+ * VM is flagged even where a check then refuses, as KVM does: the Ultravisor follows a refusal with H_SVM_INIT_ABORT, and that has to find what it aborts.
  */
 export function runInitStart(ctx: Ctx, job: InitStartJob, result: number): Step {
   const { kvm } = ctx;
@@ -28,9 +29,11 @@ export function runInitStart(ctx: Ctx, job: InitStartJob, result: number): Step 
 
     case 'register':
       if (result < U_CODE.U_SUCCESS) {
+        vm.slots[job.slot].mergeable = vm.mergeable;
         job.step = 'undo';
         return undo(ctx, job);
       }
+      vm.slots[job.slot].registered = true;
       job.slot += 1;
       return register(ctx, job);
 
@@ -46,8 +49,9 @@ function quiesce(ctx: Ctx, job: InitStartJob): Step {
   return register(ctx, job);
 }
 
-/** Registers the job's slot, or finishes after the last. */
-function register({ kvm, port }: Ctx, job: InitStartJob): Step {
+/** Ends page merging for the job's slot and registers it, or finishes after the last. */
+function register(ctx: Ctx, job: InitStartJob): Step {
+  const { kvm, port } = ctx;
   const vm = vmOf(kvm, job.lpid);
   const slot = vm.slots[job.slot];
   if (slot === undefined) {
@@ -56,20 +60,23 @@ function register({ kvm, port }: Ctx, job: InitStartJob): Step {
     port.invalidateTranslations(vm.lpid);
     return give(H_CODE.H_SUCCESS);
   }
+  if (!unmergeSlot(kvm.view, kvm.pages, vm, slot)) {
+    job.step = 'undo';
+    return undo(ctx, job);
+  }
   const args = [vm.lpid, gpaOf(slot.baseGfn), slot.npages * UV_PAGE_SIZE, 0, slot.id];
   return { do: 'ultracall', number: ULTRACALL.UV_REGISTER_MEM_SLOT, args };
 }
 
-/** Unregisters the slots below the one that failed. */
+/** Unregisters the slots below the one that failed; their pages may be merged again. */
 function undo({ kvm }: Ctx, job: InitStartJob): Step {
   const vm = vmOf(kvm, job.lpid);
   if (job.slot === 0) return give(H_CODE.H_PARAMETER);
   job.slot -= 1;
-  return {
-    do: 'ultracall',
-    number: ULTRACALL.UV_UNREGISTER_MEM_SLOT,
-    args: [vm.lpid, vm.slots[job.slot].id],
-  };
+  const slot = vm.slots[job.slot];
+  slot.registered = false;
+  slot.mergeable = vm.mergeable;
+  return { do: 'ultracall', number: ULTRACALL.UV_UNREGISTER_MEM_SLOT, args: [vm.lpid, slot.id] };
 }
 
 function give(value: number): Step {

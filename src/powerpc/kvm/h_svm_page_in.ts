@@ -15,6 +15,7 @@ export function runPageIn(ctx: Ctx, job: PageInJob, result: number): Step {
   const frame = frameOf(vm.slots, job.gfn as Gfn);
   if (frame === undefined) return give(H_CODE.H_PARAMETER);
   if (job.uvmem === null) {
+    if (!frame.slot.registered) return give(H_CODE.H_PARAMETER);
     if (isUvmem(frame.slot.pfns[frame.index]) || vm.pins.has(job.gfn)) return give(H_CODE.H_PARAMETER);
     const uvmem = kvm.uvmem.allocate();
     if (uvmem === undefined) return give(H_CODE.H_PARAMETER);
@@ -28,7 +29,8 @@ export function runPageIn(ctx: Ctx, job: PageInJob, result: number): Step {
     const source = kvm.hooks.pageIn?.(ctx, vm, gfn, page) ?? page;
     return { do: 'ultracall', number: ULTRACALL.UV_PAGE_IN, args: [vm.lpid, source, gpaOf(gfn), 0, UV_PAGE_ORDER] };
   }
-  if (result !== U_CODE.U_SUCCESS) {
+  // Another CPU may have moved the frame meanwhile.
+  if (result !== U_CODE.U_SUCCESS || isUvmem(frame.slot.pfns[frame.index])) {
     kvm.uvmem.release(job.uvmem);
     return give(H_CODE.H_PARAMETER);
   }
@@ -45,6 +47,7 @@ export function runSharePage({ kvm }: Ctx, job: SharePageJob, result: number): S
   const frame = frameOf(vm.slots, job.gfn as Gfn);
   if (frame === undefined) return give(H_CODE.H_PARAMETER);
   if (job.page === null) {
+    if (!frame.slot.registered) return give(H_CODE.H_PARAMETER);
     const known = framePage(frame);
     const page = known ?? kvm.pages.allocate();
     if (page === undefined) return give(H_CODE.H_PARAMETER);
@@ -53,7 +56,8 @@ export function runSharePage({ kvm }: Ctx, job: SharePageJob, result: number): S
     const gpa = gpaOf(job.gfn as Gfn);
     return { do: 'ultracall', number: ULTRACALL.UV_PAGE_IN, args: [vm.lpid, page, gpa, 0, UV_PAGE_ORDER] };
   }
-  if (result !== U_CODE.U_SUCCESS) {
+  const known = framePage(frame);
+  if (result !== U_CODE.U_SUCCESS || (job.fresh ? known !== undefined : known !== job.page)) {
     if (job.fresh) kvm.pages.free(job.page);
     return give(H_CODE.H_PARAMETER);
   }

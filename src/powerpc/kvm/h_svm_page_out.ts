@@ -24,7 +24,7 @@ export function runPageOut(ctx: Ctx, job: PageOutJob, result: number): Step {
   }
   const { page } = job;
   job.page = null;
-  if (result !== U_CODE.U_SUCCESS) {
+  if (result !== U_CODE.U_SUCCESS || !isUvmem(frame.slot.pfns[frame.index])) {
     kvm.pages.free(page);
     return give(H_CODE.H_PARAMETER);
   }

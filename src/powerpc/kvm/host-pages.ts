@@ -20,6 +20,10 @@ export class HostPages {
   #next = 0;
   #freed: RealAddress[] = [];
   #used = 0;
+  /** VMs of which a page was taken away: what CPUs have cached of their translations is to be forgotten before a guest runs. */
+  readonly stale = new Set<number>();
+  /** Users beyond the first, by page; a page that is not here has one. */
+  readonly #more = new Map<RealAddress, number>();
 
   constructor(view: HostView, ranges: readonly MemoryRange[]) {
     this.#view = view;
@@ -41,10 +45,31 @@ export class HostPages {
     return page;
   }
 
-  /** Takes a page back. Its contents stay until it is given out again. */
+  /** One user gives a page up; the last one gives it back. Its contents stay until it is given out again. */
   free(page: RealAddress): void {
-    this.#freed.push(page);
-    this.#used -= 1;
+    const more = this.#more.get(page);
+    if (more === undefined) {
+      this.#freed.push(page);
+      this.#used -= 1;
+    } else if (more === 1) this.#more.delete(page);
+    else this.#more.set(page, more - 1);
+  }
+
+  /** One more uses the page, and none of them may write it from now on. */
+  share(page: RealAddress): void {
+    this.#more.set(page, (this.#more.get(page) ?? 0) + 1);
+  }
+
+  /** Whether more than one uses the page. */
+  isShared(page: RealAddress): boolean {
+    return this.#more.has(page);
+  }
+
+  /** How many pages have several users, and how many pages that saves. */
+  get merged(): { readonly pages: number; readonly saved: number } {
+    let saved = 0;
+    for (const more of this.#more.values()) saved += more;
+    return { pages: this.#more.size, saved };
   }
 
   #fresh(): RealAddress | undefined {

@@ -1,5 +1,6 @@
 import type { RealAddress } from '../../machine/types.ts';
 import type { STUBS } from '../cpu/port.ts';
+import type { Memslot, SlotSpec } from './memslot.ts';
 import type { GuestContext } from './vm.ts';
 
 /**
@@ -12,6 +13,9 @@ export type Job =
   | WritePateJob
   | DestroyJob
   | SvmOffJob
+  | VmResetJob
+  | SlotCreateJob
+  | SlotDeleteJob
   | PageOutJob
   | PageInvalJob
   | SharedFaultJob
@@ -88,6 +92,29 @@ export interface SvmOffJob extends JobRecord {
   slot: number;
 }
 
+/** Has a VM begin anew, of which no vCPU goes on (power-pef.md 5.6). */
+export interface VmResetJob extends JobRecord {
+  readonly kind: 'vm-reset';
+  readonly lpid: number;
+  step: 'start' | 'pate' | 'load';
+}
+
+/** KVM_SET_USER_MEMORY_REGION with a new slot (power-pef.md 5.5). Gives 0 or a negative errno. */
+export interface SlotCreateJob extends JobRecord {
+  readonly kind: 'slot-create';
+  readonly lpid: number;
+  readonly spec: SlotSpec;
+  /** The slot while UV_REGISTER_MEM_SLOT is under way. */
+  slot: Memslot | null;
+}
+
+/** KVM_SET_USER_MEMORY_REGION that takes a slot away. Gives 0 or a negative errno. */
+export interface SlotDeleteJob extends JobRecord {
+  readonly kind: 'slot-delete';
+  readonly lpid: number;
+  readonly id: number;
+}
+
 /** Moves one paged-in secure frame to a normal page, as ciphertext; gives an H_CODE. */
 export interface PageOutJob extends JobRecord {
   readonly kind: 'page-out';
@@ -110,7 +137,8 @@ export interface SharedFaultJob extends JobRecord {
   readonly kind: 'shared-fault';
   readonly lpid: number;
   readonly gfn: number;
-  waiting: boolean;
+  /** The page while UV_PAGE_IN is under way. */
+  page: RealAddress | null;
 }
 
 /** H_SVM_INIT_START; gives an H_CODE. */

@@ -1,18 +1,19 @@
 import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
-import { MSR, PATE_DW1, registerToCode, SPR, UV_MEM_SLOTS, UV_PAGE_SIZE, ultracallName } from '../abi.ts';
+import { MSR, PATE_DW1, registerToCode, SPR, UV_PAGE_SIZE, ultracallName } from '../abi.ts';
 import { type NativeLevel, type RegisterPort, STUBS, type Stub } from '../cpu/port.ts';
 import { bootCpu } from './boot.ts';
 import { captureExit, idleExit } from './exit-info.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { HostPages, type MemoryRange } from './host-pages.ts';
-import type { ExitJob, Job, PageInvalJob, PageOutJob, SvmOffJob } from './job.ts';
-import { countFrames, createSlot, type SlotSpec } from './memslot.ts';
+import type { ExitJob, PageInvalJob, PageOutJob, SlotCreateJob, SlotDeleteJob, SvmOffJob } from './job.ts';
+import { countFrames, createSlot, type Memslot, type SlotSpec, slotConflict } from './memslot.ts';
+import { type PageMergingOptions, startPageMerging } from './merging-state.ts';
 import { PARTITIONS } from './partition.ts';
 import { createTree } from './radix.ts';
 import { saveContext } from './registers.ts';
 import { runJob } from './run-job.ts';
-import { type Ctx, type KvmHooks, type KvmState, loadedVcpu } from './state.ts';
+import { type Ctx, type KvmHooks, type KvmState, loadedVcpu, type Request } from './state.ts';
 import { count, type KvmStatistics } from './statistics.ts';
 import type { UserSpace } from './user-space.ts';
 import { UvmemPool } from './uvmem.ts';
@@ -42,6 +43,8 @@ export interface KvmOptions {
   readonly timeSlice?: bigint;
   /** What a hostile hypervisor does differently. */
   readonly hooks?: KvmHooks;
+  /** Merge equal pages of VMs that opted in; by default nobody does. */
+  readonly pageMerging?: PageMergingOptions;
 }
 
 /** A virtual machine to be made. */
@@ -52,6 +55,8 @@ export interface VmSpec {
   readonly vcpus: number;
   /** KVM_CAP_PPC_SECURE_GUEST: the VM may become secure. */
   readonly svmEnabled: boolean;
+  /** Its memory opts in to page merging; it does by default, as QEMU's `mem-merge`. */
+  readonly mergeable?: boolean;
   readonly entry: EntryState;
   readonly userSpace: UserSpace;
 }
@@ -82,6 +87,7 @@ export class Kvm implements NativeLevel {
       pages: this.pages,
       memory: this.memory,
       uvmem: new UvmemPool(ultravisor ? Math.floor(options.secureMemory / UV_PAGE_SIZE) : 0),
+      merging: options.pageMerging === undefined ? null : startPageMerging(options.pageMerging),
       partitionTable,
       random: options.random,
       trace: options.trace,
@@ -124,7 +130,8 @@ export class Kvm implements NativeLevel {
     if (lpid >= PARTITIONS) throw new RangeError('the partition table is full');
     if (spec.vcpus < 1) throw new RangeError(`${spec.name}: a VM needs a vCPU`);
     checkSlots(spec);
-    const slots = spec.slots.map(createSlot);
+    const { mergeable = true } = spec;
+    const slots = spec.slots.map((slot) => createSlot(slot, mergeable));
     const tree = createTree(this.pages);
     if (tree === undefined) throw new RangeError(`${spec.name}: no host memory left for its page table`);
     const cpus = this.#state.cpus.length;
@@ -134,6 +141,7 @@ export class Kvm implements NativeLevel {
       slots,
       vcpus: Array.from({ length: spec.vcpus }, (_, id) => createVcpu(id, lpid, id % cpus)),
       svmEnabled: spec.svmEnabled,
+      mergeable,
       secureGuest: 0,
       transition: null,
       tree,
@@ -143,6 +151,7 @@ export class Kvm implements NativeLevel {
       xics: createXics(spec.vcpus),
       pins: new Map(),
       end: null,
+      resetRequested: false,
       finalFrames: null,
       destroyed: false,
     };
@@ -194,6 +203,24 @@ export class Kvm implements NativeLevel {
   }
 
   /**
+   * Gives a VM one more memory slot at the next entry into the hypervisor, in whatever state the VM is.
+   * @returns the job; its `result` is 0 or a negative errno once it is done
+   * @throws RangeError if base or size are no multiples of 64 KiB
+   */
+  scheduleSlotCreate(vm: Vm, spec: SlotSpec): SlotCreateJob {
+    createSlot(spec, false);
+    return this.#request({ kind: 'slot-create', lpid: vm.lpid, spec, slot: null });
+  }
+
+  /**
+   * Takes a memory slot away from a VM at the next entry into the hypervisor, with all that it holds.
+   * @returns the job; its `result` is 0 or a negative errno once it is done
+   */
+  scheduleSlotDelete(vm: Vm, id: number): SlotDeleteJob {
+    return this.#request({ kind: 'slot-delete', lpid: vm.lpid, id });
+  }
+
+  /**
    * Starts a VM again from its first vCPU, after `scheduleSvmOff` if it was secure.
    * @param timebase the time base now
    * @returns false, with nothing changed, unless the VM is Normal and none of its vCPUs could run
@@ -231,7 +258,7 @@ export class Kvm implements NativeLevel {
     return run(ctx, 0);
   }
 
-  #request<J extends Job>(job: J): J {
+  #request<J extends Request>(job: J): J {
     this.#state.requests.push(job);
     return job;
   }
@@ -264,6 +291,7 @@ function run(ctx: Ctx, result: number): Stub {
         jobs.pop();
         if (step.waitFor !== null) jobs.push(step.waitFor);
         ctx.cpu.inGuest = step.stub !== 'stop';
+        forgetStale(ctx);
         ringDoorbells(ctx);
         return step.stub;
       case 'wait':
@@ -273,6 +301,13 @@ function run(ctx: Ctx, result: number): Stub {
         return 'stop';
     }
   }
+}
+
+/** Forgets what CPUs have cached of VMs that a page was taken away from. */
+function forgetStale({ kvm: { pages }, port }: Ctx): void {
+  if (pages.stale.size === 0) return;
+  for (const lpid of pages.stale) port.invalidateTranslations(lpid);
+  pages.stale.clear();
 }
 
 /** Puts an ultracall into the registers, of which the guest's are saved before. */
@@ -302,13 +337,10 @@ function exitJob(ctx: Ctx, vector: bigint): ExitJob {
 }
 
 function checkSlots({ name, slots }: VmSpec): void {
-  for (const [i, { id, base, size }] of slots.entries()) {
-    if (!Number.isInteger(id) || id < 0 || id >= UV_MEM_SLOTS) throw new RangeError(`${name}: no memory slot ${id}`);
-    for (const other of slots.slice(0, i)) {
-      if (other.id === id) throw new RangeError(`${name}: memory slot ${id} twice`);
-      if (base < other.base + other.size && other.base < base + size) {
-        throw new RangeError(`${name}: memory slots ${other.id} and ${id} overlap`);
-      }
-    }
+  const placed: Memslot[] = [];
+  for (const spec of slots) {
+    const conflict = slotConflict(placed, spec);
+    if (conflict !== undefined) throw new RangeError(`${name}: ${conflict}`);
+    placed.push(createSlot(spec, false));
   }
 }

@@ -1,5 +1,5 @@
 import type { RealAddress } from '../../machine/types.ts';
-import { type Gfn, type GuestPhysical, gfnOf, UV_PAGE_SIZE } from '../abi.ts';
+import { type Gfn, type GuestPhysical, gfnOf, gpaOf, UV_MEM_SLOTS, UV_PAGE_SIZE } from '../abi.ts';
 import { gfnState } from './gfn.ts';
 
 /** A range of guest memory that the VMM asks for. */
@@ -11,11 +11,18 @@ export interface SlotSpec {
   readonly size: number;
 }
 
-/** A memory slot as plain data. Its state is the state of its VM. */
+/**
+ * A memory slot as plain data. Its state is the state of its VM (Linux commit 651a6310111e, section 3); a slot that the Ultravisor did not
+ * take stays outside: the secure guest finds nothing there (power-pef.md 10.2 #47).
+ */
 export interface Memslot {
   readonly id: number;
   readonly baseGfn: Gfn;
   readonly npages: number;
+  /** The Ultravisor has it: the frames take part in what happens to a Transient or Secure VM. */
+  registered: boolean;
+  /** Equal pages may be merged (MADV_MERGEABLE). */
+  mergeable: boolean;
   /** For each frame the normal page behind it, `NO_PAGE` where there is none. */
   readonly pages: Float64Array;
   /** For each frame its state, as `gfn.ts` encodes it. */
@@ -26,7 +33,7 @@ export interface Memslot {
 export const NO_PAGE = -1;
 
 /** @throws RangeError if base or size are no multiples of 64 KiB, or the size is not positive */
-export function createSlot({ id, base, size }: SlotSpec): Memslot {
+export function createSlot({ id, base, size }: SlotSpec, mergeable: boolean): Memslot {
   if (base % UV_PAGE_SIZE !== 0 || size % UV_PAGE_SIZE !== 0 || size <= 0) {
     throw new RangeError(`memory slot ${id}: base and size must be multiples of 64 KiB, the size positive`);
   }
@@ -35,6 +42,8 @@ export function createSlot({ id, base, size }: SlotSpec): Memslot {
     id,
     baseGfn: gfnOf(base),
     npages,
+    registered: false,
+    mergeable,
     pages: new Float64Array(npages).fill(NO_PAGE),
     pfns: new BigUint64Array(npages),
   };
@@ -61,6 +70,19 @@ export function frameOf(slots: readonly Memslot[], gfn: Gfn): Frame | undefined 
 export function framePage({ slot, index }: Frame): RealAddress | undefined {
   const page = slot.pages[index];
   return page === NO_PAGE ? undefined : (page as RealAddress);
+}
+
+/** The next thing that keeps a slot out of a VM's memory, or undefined. */
+export function slotConflict(slots: readonly Memslot[], { id, base, size }: SlotSpec): string | undefined {
+  if (!Number.isInteger(id) || id < 0 || id >= UV_MEM_SLOTS) return `no memory slot ${id}`;
+  for (const other of slots) {
+    if (other.id === id) return `memory slot ${id} twice`;
+    const start = gpaOf(other.baseGfn);
+    if (base < start + other.npages * UV_PAGE_SIZE && start < base + size) {
+      return `memory slots ${other.id} and ${id} overlap`;
+    }
+  }
+  return undefined;
 }
 
 /** How many frames are in each state; `unbacked` are Normal frames that nobody has touched. */

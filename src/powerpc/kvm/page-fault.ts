@@ -11,9 +11,11 @@ import { endVm, type GuestContext, type Vm } from './vm.ts';
 /** ASDR holds the faulting guest real address but for its low 12 bits, which KVM takes from the effective address (power-pef.md 2.5). */
 const ASDR_ADDRESS = 0x0ffffffffffff000n;
 const IN_PAGE = 0xfffn;
+/** HSRR1 of 0xE20: the reference of the table walk that failed was a store (Linux `HSRR1_HISI_WRITE`). */
+const TABLE_STORE = 0x00010000n;
 
 /**
- * A partition-scoped fault, 0xE00 or 0xE20. A normal guest gets the page, made on first touch; a secure guest's fault comes only for a
+ * A partition-scoped fault, 0xE00 or 0xE20. A normal guest gets the page, made on first touch, or a copy of one that is merged where it stores; a secure guest's fault comes only for a
  * Shared frame without a page, or for an address in no slot (power-pef.md 6.4).
  * @returns a job whose failure ends the VM, or null when the guest can go on
  */
@@ -37,14 +39,16 @@ export function handlePageFault(ctx: Ctx, vm: Vm, context: GuestContext, info: E
   }
   if (context.secure) {
     const shared = gfnState(frame.slot.pfns[frame.index]) === 'shared';
-    return shared ? { kind: 'shared-fault', lpid: vm.lpid, gfn: gfnOf(gpa), waiting: false } : null;
+    return shared ? { kind: 'shared-fault', lpid: vm.lpid, gfn: gfnOf(gpa), page: null } : null;
   }
   // The VM is on its way to be secure, and this vCPU executed in normal state until now: it gets nothing, and does not go on.
   if (vm.secureGuest !== 0) return null;
   try {
-    const own = kvm.memory.page(vm, gpa);
+    const store = (cause & DSISR.STORE) !== 0n || (fetch && (cause & TABLE_STORE) !== 0n);
+    const own = kvm.memory.page(vm, gpa, store ? 'write' : 'read');
+    const access = kvm.pages.isShared(own) ? 'read' : 'write';
     const page = kvm.hooks.pageIn?.(ctx, vm, gfnOf(gpa), own) ?? own;
-    if (mapPage(vm.tree, kvm.view, kvm.pages, gpa, page)) return null;
+    if (mapPage(vm.tree, kvm.view, kvm.pages, gpa, page, access)) return null;
   } catch (error) {
     if (!(error instanceof GuestFault)) throw error;
   }

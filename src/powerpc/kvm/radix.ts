@@ -3,8 +3,9 @@ import type { RealAddress } from '../../machine/types.ts';
 import { type GuestPhysical, PDE, PTE, packPde, packPte, RADIX_52_LEVELS, UV_PAGE_SIZE } from '../abi.ts';
 import type { HostPages } from './host-pages.ts';
 
-/** Access of a partition-scoped leaf: everything, with R and C preset so that no access ever asks for them (power-pef.md 2.6). */
-const LEAF_ATTRIBUTES = PTE.R | PTE.C | PTE.READ | PTE.WRITE | PTE.EXECUTE;
+/** Access of a partition-scoped leaf, with R and C preset so that no access ever asks for them (power-pef.md 2.6). */
+const READ_ONLY = PTE.R | PTE.C | PTE.READ | PTE.EXECUTE;
+const LEAF_ATTRIBUTES = { read: READ_ONLY, write: READ_ONLY | PTE.WRITE } as const;
 
 /** A partition-scoped radix tree in normal memory, as plain data: 52 bits, 64 KiB leaves (power-pef.md 2.4). */
 export interface PartitionTree {
@@ -37,7 +38,7 @@ export function freeTree(tree: PartitionTree, view: HostView, pages: HostPages):
 }
 
 /**
- * Maps the 64 KiB page at `gpa` to the one at `page`, for reading, writing and executing.
+ * Maps the 64 KiB page at `gpa` to the one at `page`, for reading and executing, and with `write` for writing.
  * @returns false if there is no memory for a table; nothing is mapped then
  */
 export function mapPage(
@@ -46,13 +47,14 @@ export function mapPage(
   pages: HostPages,
   gpa: GuestPhysical,
   page: RealAddress,
+  access: keyof typeof LEAF_ATTRIBUTES,
 ): boolean {
   let table = tree.root;
   for (const level of RADIX_52_LEVELS.keys()) {
     const entry = entryAddress(table, level, gpa);
     const next = RADIX_52_LEVELS[level + 1];
     if (next === undefined) {
-      view.writeU64(entry, packPte(BigInt(page), LEAF_ATTRIBUTES));
+      view.writeU64(entry, packPte(BigInt(page), LEAF_ATTRIBUTES[access]));
       return true;
     }
     const pde = view.readU64(entry);

@@ -5,12 +5,13 @@ import { deliverInterrupts, injectMachineCheck, injectProgram } from './interrup
 import type { ExitJob, Job, Step } from './job.ts';
 import { countFrames } from './memslot.ts';
 import { handlePageFault } from './page-fault.ts';
+import { mergePages } from './page-merging.ts';
 import { guestGpr, restoreContext } from './registers.ts';
 import { nextVcpu, prepareIdle } from './schedule.ts';
 import { type Ctx, loadedVcpu, vmOf } from './state.ts';
 import { count } from './statistics.ts';
 import { endVm, type GuestContext, type Vcpu, type Vm } from './vm.ts';
-import { kickAll, runsElsewhere } from './wake-up.ts';
+import { busyElsewhere, kickAll, runsElsewhere } from './wake-up.ts';
 
 /** From the exit of a guest to the entry of the next: handles the exit, does what was asked for meanwhile, and goes back. */
 export function runExit(ctx: Ctx, job: ExitJob, result: number): Step {
@@ -43,7 +44,7 @@ export function runExit(ctx: Ctx, job: ExitJob, result: number): Step {
   job.step = 'resume';
   if (job.nested) return enterUltravisor(ctx, job.info.lpid, job.context, true);
 
-  const request = kvm.requests.shift() ?? nextTeardown(ctx);
+  const request = nextRequest(ctx) ?? nextTeardown(ctx) ?? nextReset(ctx);
   return request === undefined ? resume(ctx, job) : { do: 'job', job: request };
 }
 
@@ -53,8 +54,8 @@ function dispatch(ctx: Ctx, job: ExitJob): Job | null {
   const vm = kvm.vms.get(info.lpid);
   const vcpu = callerOf(ctx, job);
   if (info.vector === undefined || vm === undefined || vcpu === undefined) return null;
-  // Another CPU ended the VM meanwhile.
-  if (vm.end !== null) return null;
+  // Another CPU ended or reset the VM meanwhile.
+  if (vm.end !== null || vm.resetRequested) return null;
   const reason = exitReason(info.vector);
   count(kvm.statistics.exits, reason);
   kvm.trace?.emit({ type: 'exit', at: port.clock, cpu: port.cpu, reason });
@@ -132,6 +133,22 @@ function retry(ctx: Ctx, job: ExitJob, result: number): Job | null {
   return null;
 }
 
+/** The first request for a VM that no other CPU is busy with. */
+function nextRequest({ kvm, cpu }: Ctx): Job | undefined {
+  const at = kvm.requests.findIndex(({ lpid }) => !busyElsewhere(kvm, lpid, cpu.index));
+  return at < 0 ? undefined : kvm.requests.splice(at, 1)[0];
+}
+
+/** A VM that is to begin anew, once the last CPU has left it. */
+function nextReset({ kvm, cpu }: Ctx): Job | undefined {
+  for (const vm of kvm.vms.values()) {
+    if (!vm.resetRequested || vm.end !== null) continue;
+    if (!runsElsewhere(kvm, vm, cpu.index)) return { kind: 'vm-reset', lpid: vm.lpid, step: 'start' };
+    kickAll(vm);
+  }
+  return undefined;
+}
+
 /** The end of a VM that nobody has taken down yet. */
 function nextTeardown({ kvm, cpu }: Ctx): Job | undefined {
   for (const vm of kvm.vms.values()) {
@@ -149,6 +166,7 @@ function nextTeardown({ kvm, cpu }: Ctx): Job | undefined {
 
 function resume(ctx: Ctx, job: ExitJob): Step {
   const { kvm, port } = ctx;
+  if (kvm.merging !== null) mergePages(ctx, kvm.merging);
   for (const user of kvm.userSpace.values()) user.poll?.({ clock: port.clock, cpu: port.cpu });
   const vcpu = nextVcpu(ctx, job.yields);
   if (vcpu === undefined) {

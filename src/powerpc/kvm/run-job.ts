@@ -7,8 +7,10 @@ import type { Job, Step, UltracallsJob } from './job.ts';
 import { runWritePate } from './partition.ts';
 import { runExit } from './run-exit.ts';
 import { runPageInval, runSharedFault } from './shared-page.ts';
+import { runSlotCreate, runSlotDelete } from './slot-change.ts';
 import { type Ctx, vmOf } from './state.ts';
 import { endVm } from './vm.ts';
+import { runVmReset } from './vm-reset.ts';
 import { runDestroy, runSvmOff } from './vm-teardown.ts';
 
 /**
@@ -28,6 +30,12 @@ export function runJob(ctx: Ctx, job: Job, result: number): Step {
       return runDestroy(ctx, job);
     case 'svm-off':
       return runSvmOff(ctx, job, result);
+    case 'vm-reset':
+      return runVmReset(ctx, job, result);
+    case 'slot-create':
+      return runSlotCreate(ctx, job, result);
+    case 'slot-delete':
+      return runSlotDelete(ctx, job);
     case 'page-out':
       return runPageOut(ctx, job, result);
     case 'page-inval':

@@ -10,14 +10,15 @@ import type { Vm } from './vm.ts';
  * (power-pef.md 5.4, 6.4). A frame that is not Shared needs nothing: the fault was overtaken by a change.
  */
 export function runSharedFault({ kvm }: Ctx, job: SharedFaultJob, result: number): Step {
-  if (job.waiting) {
-    const done = result === U_CODE.U_SUCCESS || result === U_CODE.U_BUSY;
-    return { do: 'give', value: done ? H_CODE.H_SUCCESS : H_CODE.H_PARAMETER };
-  }
   const vm = vmOf(kvm, job.lpid);
   const page = sharedPage(vm, job.gfn);
   if (page === undefined) return { do: 'give', value: H_CODE.H_SUCCESS };
-  job.waiting = true;
+  // It may have moved on while the Ultravisor was told, which then has to be told again.
+  if (page === job.page) {
+    const done = result === U_CODE.U_SUCCESS || result === U_CODE.U_BUSY;
+    return { do: 'give', value: done ? H_CODE.H_SUCCESS : H_CODE.H_PARAMETER };
+  }
+  job.page = page;
   const gpa = gpaOf(job.gfn as Gfn);
   return { do: 'ultracall', number: ULTRACALL.UV_PAGE_IN, args: [vm.lpid, page, gpa, 0, UV_PAGE_ORDER] };
 }

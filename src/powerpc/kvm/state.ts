@@ -6,6 +6,7 @@ import type { RegisterPort } from '../cpu/port.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { HostPages } from './host-pages.ts';
 import type { ExitJob, Job } from './job.ts';
+import type { PageMerging } from './merging-state.ts';
 import type { KvmStatistics } from './statistics.ts';
 import type { UserSpace } from './user-space.ts';
 import type { UvmemPool } from './uvmem.ts';
@@ -24,12 +25,17 @@ export interface CpuRecord {
   readonly jobs: Job[];
 }
 
+/** A job for a VM that somebody other than a guest asked for. */
+export type Request = Exclude<Job, ExitJob>;
+
 /** The hypervisor's books and what it may use. */
 export interface KvmState {
   readonly view: HostView;
   readonly pages: HostPages;
   readonly memory: GuestMemory;
   readonly uvmem: UvmemPool;
+  /** The page-merging service; null if it does not run. */
+  readonly merging: PageMerging | null;
   /** The hypervisor's own partition table; null where an Ultravisor owns it. */
   readonly partitionTable: RealAddress | null;
   readonly random: (bytes: number) => Uint8Array;
@@ -41,7 +47,7 @@ export interface KvmState {
   readonly userSpace: Map<number, UserSpace>;
   readonly cpus: CpuRecord[];
   /** Jobs that the next entry into the hypervisor is to carry out before a guest runs again. */
-  readonly requests: Job[];
+  readonly requests: Request[];
   readonly statistics: KvmStatistics;
   /** None in an honest hypervisor. */
   readonly hooks: KvmHooks;

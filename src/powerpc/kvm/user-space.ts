@@ -1,4 +1,4 @@
-import type { Vcpu, Vm } from './vm.ts';
+import type { EntryState, Vcpu, Vm } from './vm.ts';
 
 /** A hypercall that the VMM is to serve (KVM's H_TOO_HARD). */
 export interface UserHypercall {
@@ -34,6 +34,13 @@ export interface HypercallResult {
 export interface UserSpace {
   /** @returns undefined for a hypercall that the VMM does not know */
   hypercall(call: UserHypercall): HypercallResult | undefined;
+  /**
+   * The VM begins anew: puts firmware and kernel into its memory again. What other memory holds is up to the VMM; of a VM that was secure it
+   * is zeros.
+   * @returns how its first vCPU starts
+   * @throws GuestFault if host memory is used up
+   */
+  reset?(vm: Vm): EntryState;
   /** The hypervisor has control: time to look whether a device has input. */
   poll?(stamp: PollStamp): void;
 }

@@ -1,10 +1,10 @@
 import { PATE_DW1, U_CODE, ULTRACALL } from '../abi.ts';
 import type { DestroyJob, Step, SvmOffJob } from './job.ts';
-import { framePage, type Memslot, NO_PAGE } from './memslot.ts';
-import { normalFrame } from './move-frame.ts';
+import { framePage, NO_PAGE } from './memslot.ts';
 import { freeTree } from './radix.ts';
+import { dropFrames } from './slot-change.ts';
 import { type Ctx, type KvmState, vmOf } from './state.ts';
-import type { Vm } from './vm.ts';
+import { forgetAreas, type Vm } from './vm.ts';
 
 const EBUSY = -16;
 const EINVAL = -22;
@@ -17,7 +17,7 @@ export function runDestroy({ kvm, port }: Ctx, job: DestroyJob): Step {
     if (vm.secureGuest !== 0) return { do: 'ultracall', number: ULTRACALL.UV_SVM_TERMINATE, args: [vm.lpid] };
   }
   if (job.step === 'clear-pate') {
-    dropPages(kvm, vm.slots);
+    for (const slot of vm.slots) dropFrames(kvm, slot);
     vm.secureGuest = 0;
     job.step = 'free';
     return { do: 'job', job: { kind: 'write-pate', lpid: vm.lpid, processTable: null, waiting: false } };
@@ -62,6 +62,8 @@ export function runSvmOff(ctx: Ctx, job: SvmOffJob, result: number): Step {
       forgetAreas(vm);
       vm.secureGuest = 0;
       vm.transition = null;
+      // What the Ultravisor handed over of them it does not take back.
+      for (const { context } of vm.vcpus) context.secure = false;
       job.step = 'done';
       return { do: 'job', job: { kind: 'write-pate', lpid: vm.lpid, processTable: PATE_DW1.GR, waiting: false } };
 
@@ -76,23 +78,7 @@ function nextSlot({ kvm }: Ctx, job: SvmOffJob, vm: Vm): Step {
     job.step = 'terminate';
     return { do: 'ultracall', number: ULTRACALL.UV_SVM_TERMINATE, args: [vm.lpid] };
   }
-  dropPages(kvm, [slot]);
+  dropFrames(kvm, slot);
+  slot.registered = false;
   return { do: 'ultracall', number: ULTRACALL.UV_UNREGISTER_MEM_SLOT, args: [vm.lpid, slot.id] };
-}
-
-/** Makes all frames Normal without asking the Ultravisor for what they hold. */
-function dropPages(kvm: KvmState, slots: readonly Memslot[]): void {
-  for (const slot of slots) {
-    for (let index = 0; index < slot.npages; index++) normalFrame(kvm, { slot, index }, undefined);
-  }
-}
-
-/** Areas that vCPUs registered stay pinned otherwise, and could not move at the next UV_ESM. */
-function forgetAreas(vm: Vm): void {
-  vm.pins.clear();
-  for (const vcpu of vm.vcpus) {
-    vcpu.vpa = null;
-    vcpu.dtl = null;
-    vcpu.slbShadow = null;
-  }
 }

@@ -97,6 +97,8 @@ export interface Vm {
   readonly vcpus: Vcpu[];
   /** KVM_CAP_PPC_SECURE_GUEST: the VMM allows this VM to become secure. */
   readonly svmEnabled: boolean;
+  /** The VMM opted in to page merging, for all memory of the VM. */
+  readonly mergeable: boolean;
   /** KVM's `secure_guest` flags; `vmState` reads them. */
   secureGuest: number;
   /** The vCPU that is taking the VM to secure state, which alone may go on while the VM is Transient. */
@@ -112,6 +114,8 @@ export interface Vm {
   /** How often each frame is pinned; a pinned page cannot move to secure memory. */
   readonly pins: Map<number, number>;
   end: VmEnd | null;
+  /** It is to begin anew as soon as no CPU is in it. */
+  resetRequested: boolean;
   /** Frames by state when the VM ended. */
   finalFrames: Record<string, number> | null;
   /** It has ended and nothing of it is left but this record. */
@@ -173,6 +177,25 @@ export function startVcpu(vcpu: Vcpu, entry: EntryState, timebase: bigint): void
 /** The MSR that start-cpu gives a vCPU: 64-bit real mode, in the byte order that H_SET_MODE chose (power-pef.md 9.5). */
 export function startCpuMsr(vm: Vm): bigint {
   return MSR.SF | MSR.ME | ((vm.lpcr & LPCR.ILE) === 0n ? 0n : MSR.LE);
+}
+
+/** Areas that vCPUs registered stay pinned otherwise, and could not move at the next UV_ESM. */
+export function forgetAreas(vm: Vm): void {
+  vm.pins.clear();
+  for (const vcpu of vm.vcpus) {
+    vcpu.vpa = null;
+    vcpu.dtl = null;
+    vcpu.slbShadow = null;
+  }
+}
+
+/** Has a VM begin anew: none of its vCPUs goes on, and what the guest was doing is lost. */
+export function requestReset(vm: Vm): void {
+  vm.resetRequested = true;
+  for (const vcpu of vm.vcpus) {
+    vcpu.state = 'stopped';
+    vcpu.kicked = true;
+  }
 }
 
 /** Ends a VM; the first end counts. */

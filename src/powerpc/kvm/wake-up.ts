@@ -35,6 +35,15 @@ export function runsElsewhere(kvm: KvmState, vm: Vm, cpu: number): boolean {
   });
 }
 
+/** Whether another CPU is in the middle of a job for the VM, beyond the exit of a vCPU: what it looks at must not change meanwhile. */
+export function busyElsewhere(kvm: KvmState, lpid: number, cpu: number): boolean {
+  return kvm.cpus.some(({ index, jobs }) => index !== cpu && jobs.some((job) => isWork(job) && lpidOf(job) === lpid));
+}
+
+function isWork({ kind }: Job): boolean {
+  return kind !== 'exit' && kind !== 'uv-return';
+}
+
 function lpidOf(job: Job): number {
   return job.kind === 'exit' ? job.info.lpid : job.lpid;
 }

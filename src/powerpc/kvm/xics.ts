@@ -35,6 +35,14 @@ export interface Source {
   maskedPending: boolean;
 }
 
+const MASKED: Source = {
+  server: 0,
+  priority: LEAST_FAVOURED,
+  savedPriority: LEAST_FAVOURED,
+  rejected: false,
+  maskedPending: false,
+};
+
 /** The interrupt controller of one VM (power-pef.md 9.5): what QEMU's XICS does, on plain data. */
 export interface Xics {
   readonly presentations: Presentation[];
@@ -56,18 +64,18 @@ export function createXics(servers: number): Xics {
   };
 }
 
+/** The state after `createXics`, with the sources that devices have. */
+export function resetXics(xics: Xics): void {
+  const fresh = createXics(xics.presentations.length);
+  for (const [server, icp] of xics.presentations.entries()) Object.assign(icp, fresh.presentations[server]);
+  for (const source of xics.sources.values()) Object.assign(source, MASKED);
+}
+
 /** Gives a device an interrupt. @throws RangeError if the number is no source's, or is taken */
 export function claimSource(xics: Xics, number: number): void {
   const inRange = number >= XICS_SOURCE_BASE && number < XICS_SOURCE_BASE + XICS_SOURCES;
   if (!inRange || xics.sources.has(number)) throw new RangeError(`interrupt 0x${number.toString(16)} cannot be had`);
-  const priority = LEAST_FAVOURED;
-  xics.sources.set(number, {
-    server: 0,
-    priority,
-    savedPriority: priority,
-    rejected: false,
-    maskedPending: false,
-  });
+  xics.sources.set(number, { ...MASKED });
 }
 
 /** Whether the vCPU's external interrupt line is up. */

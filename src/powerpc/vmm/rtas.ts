@@ -1,7 +1,7 @@
 import { H_CODE, RTAS_MAX_ARGS, RTAS_STATUS, RTAS_TOKEN } from '../abi.ts';
 import type { GuestMemory } from '../kvm/guest-memory.ts';
 import type { HypercallResult, UserHypercall } from '../kvm/user-space.ts';
-import { endVm, startCpuMsr, startVcpu } from '../kvm/vm.ts';
+import { endVm, requestReset, startCpuMsr, startVcpu } from '../kvm/vm.ts';
 import { LEAST_FAVOURED, route } from '../kvm/xics.ts';
 import { TIMEBASE_FREQUENCY } from './layout.ts';
 import type { Vty } from './vty.ts';
@@ -80,7 +80,7 @@ const CALLS = {
     nargs: 0,
     nret: 1,
     run: ({ call }) => {
-      endVm(call.vm, { kind: 'stopped', detail: 'RTAS system-reboot' });
+      requestReset(call.vm);
       return SUCCESS;
     },
   },

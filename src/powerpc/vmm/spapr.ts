@@ -5,7 +5,9 @@ import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { type GuestPhysical, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
 import { GuestFault, GuestMemory } from '../kvm/guest-memory.ts';
+import type { SlotCreateJob, SlotDeleteJob } from '../kvm/job.ts';
 import type { Kvm } from '../kvm/kvm.ts';
+import type { SlotSpec } from '../kvm/memslot.ts';
 import type { HypercallResult, PollStamp, UserHypercall, UserSpace } from '../kvm/user-space.ts';
 import type { EntryState, Vm } from '../kvm/vm.ts';
 import { NO_VEC5, pseriesTree } from './device-tree.ts';
@@ -34,6 +36,8 @@ export interface SpaprOptions {
   readonly cmdline: string;
   /** Bytes of guest memory, a multiple of 64 KiB. */
   readonly memory: number;
+  /** As much as it may have with what is plugged in while it runs; `memory` by default. */
+  readonly maxMemory?: number;
   readonly cpus: number;
   /**
    * How the image is started: `of` as QEMU does, in 32-bit big-endian real mode with the Open Firmware client interface in R5; `fdt` in 64-bit
@@ -44,6 +48,15 @@ export interface SpaprOptions {
   readonly svmEnabled: boolean;
   readonly console: ConsoleBackend;
   readonly trace: TraceSink | null;
+}
+
+/** Memory that was plugged in while the guest runs. */
+export interface PluggedMemory {
+  readonly slot: SlotSpec;
+  /** Guest physical address of the first byte behind it. */
+  readonly end: number;
+  /** Its `result` is 0 or a negative errno once the hypervisor has done it. */
+  readonly job: SlotCreateJob;
 }
 
 /** Room in a flat tree for whoever edits it in place, as UV_ESM adds reservations. */
@@ -72,8 +85,12 @@ export class Spapr implements UserSpace {
   readonly memory: GuestMemory;
   readonly #vty: Vty;
   readonly #rtas: RtasContext;
-  readonly #firmware: OpenFirmware | null;
+  #firmware: OpenFirmware | null;
   readonly #kvm: Kvm;
+  readonly #options: SpaprOptions;
+  #plugged: PluggedMemory[] = [];
+  #lastSlot = 0;
+  readonly #plan: MemoryPlan;
 
   /**
    * Makes the VM and fills its memory; it runs when the KVM half next has control.
@@ -84,6 +101,8 @@ export class Spapr implements UserSpace {
   constructor(kvm: Kvm, view: HostView, options: SpaprOptions) {
     const plan = planMemory(options);
     this.#kvm = kvm;
+    this.#options = options;
+    this.#plan = plan;
     const { memory: memorySize } = options;
     this.memory = new GuestMemory(view, kvm.pages);
     this.#vty = new Vty(options.console, options.trace);
@@ -98,7 +117,7 @@ export class Spapr implements UserSpace {
     });
     kvm.claimInterrupt(this.vm, VTY_INTERRUPT);
     try {
-      this.#load(options, plan);
+      this.#load();
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
       throw new OptionError('--memory', `${options.name}: ${error.message}`);
@@ -106,7 +125,47 @@ export class Spapr implements UserSpace {
     this.#firmware = plan.flat === null ? openFirmware(this.memory, options, plan) : null;
   }
 
-  #load({ initrd }: SpaprOptions, plan: MemoryPlan): void {
+  /**
+   * Plugs in `size` bytes of memory, above all that the guest has, at the next entry into the hypervisor. The device tree tells nothing of it:
+   * the guest must know.
+   * @throws OptionError if it is more than `maxMemory` allows
+   */
+  plugMemory(size: number): PluggedMemory {
+    if (size <= 0 || size % UV_PAGE_SIZE !== 0) {
+      throw new OptionError('memory', `${size} bytes are not a positive multiple of 64 KiB`);
+    }
+    const { memory, maxMemory = memory } = this.#options;
+    const base = this.#plugged.at(-1)?.end ?? memory;
+    if (this.#plugged.reduce((sum, { slot }) => sum + slot.size, memory) + size > maxMemory) {
+      throw new OptionError('memory', `${size} bytes more are over the most that the VM may have, ${maxMemory}`);
+    }
+    this.#lastSlot += 1;
+    const slot = { id: this.#lastSlot, base: base as GuestPhysical, size };
+    const job = this.#kvm.scheduleSlotCreate(this.vm, slot);
+    const plugged = { slot, job, end: base + size };
+    this.#plugged.push(plugged);
+    return plugged;
+  }
+
+  /** Takes memory that was plugged in out again, at the next entry into the hypervisor. The guest is not asked. */
+  unplugMemory(plugged: PluggedMemory): SlotDeleteJob {
+    this.#plugged = this.#plugged.filter((other) => other !== plugged);
+    return this.#kvm.scheduleSlotDelete(this.vm, plugged.slot.id);
+  }
+
+  /** Firmware, kernel, initrd and tree as at the start. As on QEMU, all other memory keeps what it holds, unless the VM was secure. */
+  reset(vm: Vm): EntryState {
+    for (const { base, bytes, end } of this.#plan.kernel.segments) {
+      this.memory.write(vm, base + bytes.length, new Uint8Array(end - base - bytes.length));
+    }
+    this.#load();
+    if (this.#plan.flat === null) this.#firmware = openFirmware(this.memory, this.#options, this.#plan);
+    return entryState(this.#options, this.#plan);
+  }
+
+  #load(): void {
+    const { initrd } = this.#options;
+    const plan = this.#plan;
     for (const { base, bytes } of plan.kernel.segments) this.memory.write(this.vm, base, bytes);
     if (plan.initrd !== null && initrd !== null) this.memory.write(this.vm, plan.initrd.base, initrd.bytes);
     if (plan.flat === null) {

@@ -46,6 +46,7 @@ export interface Options extends Partial<KvmOptions> {
   readonly slotPages?: readonly number[];
   readonly vcpus?: number;
   readonly svmEnabled?: boolean;
+  readonly mergeable?: boolean;
   readonly normalPages?: number;
   readonly securePages?: number;
 }
@@ -91,7 +92,7 @@ export class Machine {
     this.vm = this.kvm.createVm(this.spec(options));
   }
 
-  spec({ slotPages = [8], vcpus = 1, svmEnabled = true }: Options): VmSpec {
+  spec({ slotPages = [8], vcpus = 1, svmEnabled = true, mergeable = true }: Options): VmSpec {
     let base = 0;
     const slots = slotPages.map((pages, id) => {
       const slot = { id, base: base as GuestPhysical, size: pages * PAGE };
@@ -103,6 +104,7 @@ export class Machine {
       slots,
       vcpus,
       svmEnabled,
+      mergeable,
       entry: { pc: 0x400000n, msr: MSR.SF, gpr: { 3: 0x1234n } },
       userSpace: {
         hypercall: (call) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MSR, SPR } from '../../../src/powerpc/abi.ts';
-import { Guest } from './machine.ts';
+import { elf, Guest } from './machine.ts';
 
 const BLOCK = 0x20000;
 const BUFFER = 0x30000;
@@ -26,10 +26,19 @@ describe('RTAS, as QEMU serves it (hw/ppc/spapr_rtas.c)', () => {
     expect(g.vm.end).toBeNull();
   });
 
-  it('system-reboot stops the VM', () => {
-    const g = new Guest();
+  it('system-reboot has the VM begin anew: kernel as in its file, other memory as it was', () => {
+    const bytes = Uint8Array.of(1, 2, 3, 4);
+    const g = new Guest({ image: { file: 'k', bytes: elf([{ paddr: 0, bytes, memsz: 0x100 }]) }, cpus: 2 });
+    g.spapr.memory.write(g.vm, 0x400000, new Uint8Array(0x200).fill(9));
+    g.vm.lpcr = 1n;
+    g.vm.vcpus[1].state = 'running';
     rtas(g, 0x2004, [], 1);
-    expect(g.vm.end?.kind).toBe('stopped');
+    expect(g.vm.end).toBeNull();
+    expect(g.vm.vcpus.map(({ state }) => state)).toEqual(['running', 'stopped']);
+    expect([g.port.spr(SPR.HSRR0), g.port.gpr(5)]).toEqual([0x400000n, 0x10cn]);
+    expect(g.vm.lpcr).toBe(0n);
+    const memory = g.spapr.memory.read(g.vm, 0x400000, 0x200);
+    expect(memory).toEqual(Uint8Array.from([...bytes, ...new Array(0xfc).fill(0), ...new Array(0x100).fill(9)]));
   });
 
   it('ibm,set-xive, ibm,get-xive, ibm,int-off and ibm,int-on route and mask the console interrupt (QEMU hw/intc/xics_spapr.c)', () => {
