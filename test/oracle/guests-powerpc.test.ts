@@ -220,6 +220,11 @@ const BOOTS = (kind: string, memory: string) =>
     ...[`boot 1: memory is empty`, `running as a ${kind} VM`],
     ...[2, 3].flatMap((boot) => [`boot ${boot}: memory is ${memory}`, `running as a ${kind} VM`]),
   );
+const PAGER = lines(
+  ...new Array<string>(3).fill('160 pages checked and changed'),
+  '0 words wrong',
+  'checksum b7f2c4990c9e7d65',
+);
 
 /** Guests that say the same wherever they run; they ask for little memory and for one CPU. */
 const SAME_EVERYWHERE: readonly (readonly [string, string])[] = [
@@ -231,6 +236,7 @@ const SAME_EVERYWHERE: readonly (readonly [string, string])[] = [
   ['secret_shared', SHARED_NORMAL],
   ['hypercalls', HYPERCALLS('normal')],
   ['reboot', BOOTS('normal', 'as it was left')],
+  ['pager', PAGER],
 ];
 
 /** Iterations for a test: the second finds what the first left. */

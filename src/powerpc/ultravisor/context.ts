@@ -31,6 +31,8 @@ export interface UltravisorState {
   readonly svms: Map<number, Svm>;
   /** The LPID whose secure guest a CPU executes at this moment, by CPU. */
   readonly running: Map<number, number>;
+  /** LPIDs of the SVMs that found no secure frame, until one is free. */
+  readonly short: Set<number>;
   /** SCOM registers by address, as far as they were written. */
   readonly scoms: Map<bigint, bigint>;
   /** What the chip needs to leave a stop state (3.7), `UV_HOMER_BYTES`; null while it is all zero. */

@@ -2,11 +2,16 @@ import type { RealAddress } from '../../machine/types.ts';
 import { type Gfn, type GuestPhysical, gfnOf, guestPhysical, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
+import type { Page } from './page.ts';
 import { pageAt, setPage } from './pages.ts';
-import type { Page, Svm } from './svm.ts';
+import { takeFrame } from './secure-frames.ts';
+import type { Svm } from './svm.ts';
 
-/** Guest memory that cannot be reached now: paged out, to be asked for; or not at all. */
-export type GuestFault = { readonly fault: 'paged-out'; readonly gfn: Gfn } | { readonly fault: 'unreachable' };
+/** Guest memory that cannot be reached now: paged out, to be asked for; fresh, without a secure frame to be had; or not at all. */
+export type GuestFault =
+  | { readonly fault: 'paged-out'; readonly gfn: Gfn }
+  | { readonly fault: 'no-frame' }
+  | { readonly fault: 'unreachable' };
 
 const UNREACHABLE: GuestFault = { fault: 'unreachable' };
 
@@ -45,19 +50,20 @@ export function writeGuest(
 ): GuestFault | null {
   const parts = partsOf(svm, gpa, bytes.length);
   if ('fault' in parts) return parts;
-  if (parts.filter(({ page }) => memoryOf(page) === null).length > uv.secure.free) return UNREACHABLE;
-  for (const part of parts) {
-    const memory = memoryOf(part.page) ?? takeFrame(uv, port, svm, part.gfn);
-    uv.view.write((memory + part.offset) as RealAddress, bytes.subarray(part.at, part.at + part.length));
+  for (const { gfn, page } of parts) {
+    if (memoryOf(page) !== null) continue;
+    const frame = takeFrame(uv, svm);
+    // A page that got its frame already stays as zero as it was.
+    if (frame === undefined) return { fault: 'no-frame' };
+    setPage(uv, port, svm, gfn, { state: 'SECURE', frame, given: false });
+  }
+  for (const { gfn, offset, at, length } of parts) {
+    const page = pageAt(svm, gfn);
+    const memory = page === undefined ? null : memoryOf(page);
+    if (memory === null) throw new Error(`guest frame ${gfn} has no memory`);
+    uv.view.write((memory + offset) as RealAddress, bytes.subarray(at, at + length));
   }
   return null;
-}
-
-function takeFrame(uv: UvContext, port: RegisterPort, svm: Svm, gfn: Gfn): RealAddress {
-  const frame = uv.secure.take();
-  if (frame === undefined) throw new Error('secure memory was counted wrongly');
-  setPage(uv, port, svm, gfn, { state: 'SECURE', frame, given: false });
-  return frame;
 }
 
 /** Where the page's bytes are; null for a zero page without a frame. */

@@ -5,7 +5,7 @@ import type { UvContext } from './context.ts';
 import { newCookie } from './cookies.ts';
 import { type Frame, frameDecrementer, restoreFrame } from './frame.ts';
 import { DEC_SHOWN, NEUTRAL_SPRS } from './neutral-registers.ts';
-import type { Continuation, Svm } from './svm.ts';
+import type { Continuation, Pending, Svm } from './svm.ts';
 
 const GPRS = 32;
 const FPRS = 32;
@@ -24,6 +24,7 @@ export function savesInSrr(vector: bigint): boolean {
 /**
  * Gives the hypervisor control in place of a vCPU, with a hypercall of the Ultravisor's own (6.2.1, right column). It
  * answers with UV_RETURN, and then `then` goes on.
+ * @param incoming the secure frame that waits for the page that is asked for
  */
 export function callHypervisor(
   uv: UvContext,
@@ -33,9 +34,10 @@ export function callHypervisor(
   number: number,
   args: readonly bigint[],
   then: Continuation,
+  incoming: Pending['incoming'] = null,
 ): 'left' {
   traceServed(uv, port, number, args, 'ultravisor');
-  enterNeutral(uv, port, svm, frame, VECTOR.SYSTEM_CALL, [BigInt(number), ...args], number, then);
+  enterNeutral(uv, port, svm, frame, VECTOR.SYSTEM_CALL, [BigInt(number), ...args], number, then, incoming);
   return 'left';
 }
 
@@ -85,9 +87,10 @@ function enterNeutral(
   args: readonly bigint[],
   number: number | null,
   then: Continuation,
+  incoming: Pending['incoming'] = null,
 ): void {
   const cookie = newCookie(uv);
-  svm.pending.set(cookie, { frame, pidr: port.spr(SPR.PIDR), number, then });
+  svm.pending.set(cookie, { frame, pidr: port.spr(SPR.PIDR), number, then, incoming });
 
   for (let n = 0; n < GPRS; n++) port.setGpr(n, 0n);
   for (const [i, value] of args.entries()) port.setGpr(3 + i, value);

@@ -3,6 +3,7 @@ import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
 import { type Frame, setFrameSpr } from './frame.ts';
 import { interruptState, resumeGuest } from './guest-entry.ts';
+import { pageOut, pageToDonate } from './secure-frames.ts';
 import type { Svm } from './svm.ts';
 
 /** Interrupts that a hypervisor may give to an SVM (10.3 #64). */
@@ -28,11 +29,25 @@ const NEVER_RELOCATED: ReadonlySet<bigint> = new Set([VECTOR.SYSTEM_RESET, VECTO
 const TRANSLATION = MSR.IR | MSR.DR;
 
 /**
- * A vCPU goes on when the hypervisor answers. If UV_RETURN asks for an interrupt that the vCPU could take now, it takes
- * it: HSRR0 is the vector, R2 the status for SRR1, HSRR1[LE] the handler's byte order (6.3 step 5). Any other HSRR0 is
- * ignored (10.3 #62). The registers of UV_RETURN must still be in the CPU.
+ * A vCPU goes on when the hypervisor answers, as in `resumeInjected`; but first gives a page up, if another SVM is short of memory.
  */
 export function resumeAfterHypervisor(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
+  const given = pageToDonate(uv, port, svm);
+  if (given === undefined) return resumeInjected(uv, port, svm, frame);
+  injectInto(port, svm, frame);
+  return pageOut(uv, port, svm, frame, given, { kind: 'donate' });
+}
+
+/**
+ * A vCPU goes on with the interrupt that UV_RETURN asks for. If it could take it now, it does: HSRR0 is the vector, R2 the status for SRR1, HSRR1[LE] the handler's byte order (6.3 step 5). Any other HSRR0 is
+ * ignored (10.3 #62). The registers of UV_RETURN must still be in the CPU.
+ */
+export function resumeInjected(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
+  injectInto(port, svm, frame);
+  return resumeGuest(uv, port, svm, frame);
+}
+
+function injectInto(port: RegisterPort, svm: Svm, frame: Frame): void {
   const vector = port.spr(SPR.HSRR0);
   if (isInjectable(svm, frame, vector)) {
     const littleEndian = (port.spr(SPR.HSRR1) & MSR.LE) !== 0n;
@@ -40,7 +55,6 @@ export function resumeAfterHypervisor(uv: UvContext, port: RegisterPort, svm: Sv
     setFrameSpr(frame, SPR.SRR0, srr0);
     setFrameSpr(frame, SPR.SRR1, srr1);
   }
-  return resumeGuest(uv, port, svm, frame);
 }
 
 /** A relocated vector is only for an SVM that asked for them, and that runs with translation on (10.3 #63). */

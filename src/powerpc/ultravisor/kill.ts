@@ -3,7 +3,8 @@ import type { RegisterPort } from '../cpu/port.ts';
 import { note, type UvContext } from './context.ts';
 import { blankFrame, type Frame } from './frame.ts';
 import { callHypervisor, enterUnmasked } from './hypervisor-entry.ts';
-import { isTransient, ownedFrame, pageAt, setPage } from './pages.ts';
+import { isTransient, ownedFrame, pageAt, setPage, touchedPages } from './pages.ts';
+import { dropPending } from './pending.ts';
 import { writeRtasCall } from './rtas-block.ts';
 import type { Svm, SvmState } from './svm.ts';
 
@@ -34,8 +35,8 @@ export function abortEsm(uv: UvContext, port: RegisterPort, svm: Svm, reason: st
   const { frame } = svm.esm;
   setSvmState(uv, port, svm, 'ABORT');
   svm.esm = null;
-  svm.pending.clear();
-  for (const [gfn, page] of [...svm.pages]) {
+  dropPending(uv, svm);
+  for (const [gfn, page] of touchedPages(svm)) {
     if (isTransient(page)) setPage(uv, port, svm, gfn, { state: 'SECURE', frame: ownedFrame(page), given: false });
   }
   return enterUnmasked(uv, port, frame, HCALL.H_SVM_INIT_ABORT);
@@ -60,7 +61,7 @@ export function killSvm(uv: UvContext, port: RegisterPort, svm: Svm, frame: Fram
   }
   const caller = frame ?? blankFrame(port, 0n, MSR.S, 0n);
   callHypervisor(uv, port, svm, caller, HCALL.H_RTAS, [BigInt(gpaOf(own))], { kind: 'retry' });
-  svm.pending.clear();
+  dropPending(uv, svm);
   svm.starting.clear();
   return 'left';
 }

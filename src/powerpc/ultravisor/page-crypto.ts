@@ -1,6 +1,7 @@
 import { iapmDecrypt, iapmEncrypt } from '../../crypto/iapm.ts';
 import type { UvContext } from './context.ts';
-import type { PageSeal, Svm } from './svm.ts';
+import type { PageSeal } from './page.ts';
+import type { PageKeys, Svm } from './svm.ts';
 
 const KEY_BYTES = 16;
 const NONCE_PREFIX_BYTES = 8;
@@ -16,12 +17,17 @@ export function sealPage(uv: UvContext, svm: Svm, page: Uint8Array): { ciphertex
     generation: 0,
   };
   svm.keys = keys;
-  const nonce = new Uint8Array(NONCE_BYTES);
-  nonce.set(keys.noncePrefix);
-  new DataView(nonce.buffer).setBigUint64(NONCE_PREFIX_BYTES, keys.counter);
+  const { counter } = keys;
   keys.counter += 1n;
-  const { ciphertext, tag } = iapmEncrypt(uv.crypto, page, nonce, keys.k1, keys.k2);
-  return { ciphertext, seal: { nonce, tag, generation: keys.generation } };
+  const { ciphertext, tag } = iapmEncrypt(uv.crypto, page, nonceOf(keys, counter), keys.k1, keys.k2);
+  return { ciphertext, seal: { counter, tag, generation: keys.generation } };
+}
+
+function nonceOf({ noncePrefix }: PageKeys, counter: bigint): Uint8Array {
+  const nonce = new Uint8Array(NONCE_BYTES);
+  nonce.set(noncePrefix);
+  new DataView(nonce.buffer).setBigUint64(NONCE_PREFIX_BYTES, counter);
+  return nonce;
 }
 
 /** The page's contents, or null if the ciphertext is not the one that the seal was made with. */
@@ -29,5 +35,5 @@ export function openPage(uv: UvContext, svm: Svm, ciphertext: Uint8Array, seal: 
   const { keys } = svm;
   if (keys === null || keys.generation !== seal.generation)
     throw new Error('a page was sealed with keys that are gone');
-  return iapmDecrypt(uv.crypto, ciphertext, seal.tag, seal.nonce, keys.k1, keys.k2);
+  return iapmDecrypt(uv.crypto, ciphertext, seal.tag, nonceOf(keys, seal.counter), keys.k1, keys.k2);
 }

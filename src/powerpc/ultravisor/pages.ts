@@ -2,8 +2,10 @@ import type { RealAddress } from '../../machine/types.ts';
 import { type Gfn, gfnOf, guestPhysical, PTE, packPte, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
+import type { Page, PageState } from './page.ts';
+import { ATTRIBUTE, attributesAt, isFresh, readPage, stateAt, writePage } from './page-table.ts';
 import { setLeaf } from './partition-scoped.ts';
-import type { MemSlot, Page, PageState, Svm } from './svm.ts';
+import type { MemSlot, Svm } from './svm.ts';
 
 /** A page that was never touched: zero, without a frame. */
 export const FRESH: Page = { state: 'SECURE', frame: null, given: false };
@@ -35,7 +37,19 @@ export function slotOf(svm: Svm, gfn: Gfn): MemSlot | undefined {
 
 /** The page of a frame; undefined if the frame is in no slot. */
 export function pageAt(svm: Svm, gfn: Gfn): Page | undefined {
-  return slotOf(svm, gfn) === undefined ? undefined : (svm.pages.get(gfn) ?? FRESH);
+  const slot = slotOf(svm, gfn);
+  return slot === undefined ? undefined : readPage(slot.pages, gfn - slot.first);
+}
+
+/** All pages of an SVM that were ever touched, in ascending order of frames; the page at hand may be changed meanwhile. */
+export function* touchedPages(svm: Svm): Generator<[Gfn, Page]> {
+  for (const slot of svm.slots) yield* touchedPagesOf(slot);
+}
+
+function* touchedPagesOf({ first, count, pages }: MemSlot): Generator<[Gfn, Page]> {
+  for (let index = 0; index < count; index++) {
+    if (!isFresh(pages, index)) yield [(first + index) as Gfn, readPage(pages, index)];
+  }
 }
 
 /**
@@ -64,19 +78,23 @@ export function isRegistered(svm: Svm, first: Gfn, count: number): boolean {
 /**
  * Puts a page into another state, and its leaf in the SVM's tree and the CPUs' translations with it. It takes and gives
  * back no frames.
+ * @param attributes `ATTRIBUTE` bits of its mapping; those that it has, unless given. A fresh page has none.
  * @throws Error if the frame is in no slot
  */
-export function setPage(uv: UvContext, port: RegisterPort, svm: Svm, gfn: Gfn, page: Page): void {
-  const old = pageAt(svm, gfn);
-  if (old === undefined) throw new Error(`guest frame 0x${gfn.toString(16)} is in no slot`);
-  const leaf = leafFor(page);
-  const oldLeaf = leafFor(old);
+export function setPage(uv: UvContext, port: RegisterPort, svm: Svm, gfn: Gfn, page: Page, attributes?: number): void {
+  const slot = slotOf(svm, gfn);
+  if (slot === undefined) throw new Error(`guest frame 0x${gfn.toString(16)} is in no slot`);
+  const index = gfn - slot.first;
+  const old = readPage(slot.pages, index);
+  const oldAttributes = attributesAt(slot.pages, index);
+  const newAttributes = page === FRESH ? 0 : (attributes ?? oldAttributes);
+  const leaf = leafFor(page, newAttributes);
+  const oldLeaf = leafFor(old, oldAttributes);
   if (leaf !== oldLeaf) {
     setLeaf(uv.view, svm.tree, gfn, leaf);
     if (oldLeaf !== 0n) port.invalidateTranslations(svm.lpid);
   }
-  if (page === FRESH) svm.pages.delete(gfn);
-  else svm.pages.set(gfn, page);
+  writePage(slot.pages, index, page, newAttributes);
   if (page.state === old.state) return;
   uv.trace?.emit({
     type: 'page-state',
@@ -96,8 +114,7 @@ export function ownedFrame(page: Page): RealAddress | null {
 
 /** Gives up everything that the pages of a slot hold and makes them fresh (3.9). */
 export function dropPages(uv: UvContext, port: RegisterPort, svm: Svm, slot: MemSlot): void {
-  for (const [gfn, page] of [...svm.pages]) {
-    if (gfn < slot.first || gfn >= slot.first + slot.count) continue;
+  for (const [gfn, page] of touchedPagesOf(slot)) {
     setPage(uv, port, svm, gfn, FRESH);
     const frame = ownedFrame(page);
     if (frame !== null) uv.secure.release(frame);
@@ -107,14 +124,17 @@ export function dropPages(uv: UvContext, port: RegisterPort, svm: Svm, slot: Mem
 /** Pages of an SVM by state. */
 export function countPages(svm: Svm): Partial<Record<PageState, number>> {
   const counts: Partial<Record<PageState, number>> = {};
-  for (const { state } of svm.pages.values()) counts[state] = (counts[state] ?? 0) + 1;
-  const fresh = svm.slots.reduce((sum, { count }) => sum + count, 0) - svm.pages.size;
-  if (fresh > 0) counts.SECURE = (counts.SECURE ?? 0) + fresh;
+  for (const { count, pages } of svm.slots) {
+    for (let index = 0; index < count; index++) {
+      const state = stateAt(pages, index);
+      counts[state] = (counts[state] ?? 0) + 1;
+    }
+  }
   return counts;
 }
 
 /** The leaf that a page in this state has in the SVM's tree, 0 for none. */
-function leafFor(page: Page): bigint {
+function leafFor(page: Page, attributes: number): bigint {
   switch (page.state) {
     case 'SECURE':
     case 'HV_SHARING':
@@ -122,10 +142,15 @@ function leafFor(page: Page): bigint {
     case 'HV_SHARED_INV':
     case 'PSEUDO_SHARED':
     case 'PSEUDO_SHARED_INV':
-      return page.frame === null ? 0n : packPte(BigInt(page.frame), SECURE_LEAF);
+      return page.frame === null ? 0n : packPte(BigInt(page.frame), withAttributes(SECURE_LEAF, attributes));
     case 'SHARED':
-      return packPte(BigInt(page.hvPage), SHARED_LEAF);
+      return packPte(BigInt(page.hvPage), withAttributes(SHARED_LEAF, attributes));
     default:
       return 0n;
   }
+}
+
+function withAttributes(leaf: bigint, attributes: number): bigint {
+  const writable = (attributes & ATTRIBUTE.WRITE_PROTECTED) === 0 ? leaf : leaf & ~PTE.WRITE;
+  return (attributes & ATTRIBUTE.CACHE_INHIBITED) === 0 ? writable : writable | PTE.ATT_NON_IDEMPOTENT;
 }

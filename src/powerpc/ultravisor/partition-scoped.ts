@@ -75,6 +75,11 @@ export function setLeaf(view: HostView, tree: PartitionScopedTree, gfn: Gfn, pte
   view.writeU64(leafAddress(view, tree, gfn, null), pte);
 }
 
+/** The leaf of a frame as it stands in the tree, with R and C as the CPU left them. @throws Error if its table was never made */
+export function readLeaf(view: HostView, tree: PartitionScopedTree, gfn: Gfn): bigint {
+  return view.readU64(leafAddress(view, tree, gfn, null));
+}
+
 /**
  * An upper bound of the bytes that the tables below the root take, as if none existed, with what alignment to their
  * size may waste.

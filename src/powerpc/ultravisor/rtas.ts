@@ -35,6 +35,7 @@ import {
   wordsToBytes,
   writeRtasCall,
 } from './rtas-block.ts';
+import { makeRoom, requestPage } from './secure-frames.ts';
 import type { Continuation, RtasPages, StartingCpu, Svm } from './svm.ts';
 
 /** A bounce buffer; the page of buffers is cut into these. */
@@ -89,7 +90,9 @@ export function hRtas(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: 
   const gfn = stopSelf ? svm.rtas.own : svm.rtas.buffers;
   const page = pageAt(svm, gfn);
   if (page?.state === 'SHARED_IMPLICIT_INV') {
-    return again(uv, port, svm, interrupted, [BigInt(gpaOf(gfn)), H_PAGE_IN_SHARED]);
+    const args = [BigInt(gpaOf(gfn)), H_PAGE_IN_SHARED, BigInt(UV_PAGE_ORDER)];
+    const frame = again(port, interrupted);
+    return callHypervisor(uv, port, svm, frame, HCALL.H_SVM_PAGE_IN, args, { kind: 'retry' });
   }
   if (page?.state !== 'SHARED_IMPLICIT') {
     return killSvm(uv, port, svm, saveFrame(port, interrupted), 'its page for RTAS calls is gone');
@@ -119,10 +122,8 @@ export function finishRtas(uv: UvContext, port: RegisterPort, svm: Svm, frame: F
   if (then.startCookie !== null && answer.words[0] !== RTAS_STATUS.SUCCESS) svm.starting.delete(then.startCookie);
   const at = (then.block + RTAS_HEADER_BYTES + then.nargs * RTAS_WORD_BYTES) as GuestPhysical;
   const failed = writeGuest(uv, port, svm, at, wordsToBytes(answer.words));
-  if (failed?.fault === 'paged-out') {
-    const args = [BigInt(gpaOf(failed.gfn)), 0n, BigInt(UV_PAGE_ORDER)];
-    return callHypervisor(uv, port, svm, frame, HCALL.H_SVM_PAGE_IN, args, { ...then, answer });
-  }
+  if (failed?.fault === 'paged-out') return requestPage(uv, port, svm, frame, failed.gfn, { ...then, answer });
+  if (failed?.fault === 'no-frame') return makeRoom(uv, port, svm, frame, { ...then, answer });
   frame.gprs[3] = answer.r3;
   return resumeAfterHypervisor(uv, port, svm, frame);
 }
@@ -156,22 +157,16 @@ function failure(nret: number, status: number): number[] {
   return Array.from({ length: nret }, (_, i) => (i === 0 ? status : 0));
 }
 
+/** Gets the memory that a call needs; then the guest executes its `sc` again. */
 function fault(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: Interrupted, failed: GuestFault): 'left' {
   if (failed.fault === 'unreachable') return end(uv, port, svm, interrupted, H_CODE.H_PARAMETER);
-  return again(uv, port, svm, interrupted, [BigInt(gpaOf(failed.gfn)), 0n]);
+  const frame = again(port, interrupted);
+  if (failed.fault === 'no-frame') return makeRoom(uv, port, svm, frame, { kind: 'retry' });
+  return requestPage(uv, port, svm, frame, failed.gfn, { kind: 'retry' });
 }
 
-/** Asks the hypervisor for a page; then the guest executes its `sc` again. */
-function again(
-  uv: UvContext,
-  port: RegisterPort,
-  svm: Svm,
-  interrupted: Interrupted,
-  page: readonly [gpa: bigint, flags: bigint],
-): 'left' {
-  const frame = saveFrame(port, { ...interrupted, nia: interrupted.nia - 4n });
-  const args = [...page, BigInt(UV_PAGE_ORDER)];
-  return callHypervisor(uv, port, svm, frame, HCALL.H_SVM_PAGE_IN, args, { kind: 'retry' });
+function again(port: RegisterPort, interrupted: Interrupted): Frame {
+  return saveFrame(port, { ...interrupted, nia: interrupted.nia - 4n });
 }
 
 /** Ends the call with a status word in the guest's block. */

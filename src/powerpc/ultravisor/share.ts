@@ -14,6 +14,7 @@ import type { Outcome, UvContext } from './context.ts';
 import { type Frame, type Interrupted, saveFrame } from './frame.ts';
 import { callHypervisor } from './hypervisor-entry.ts';
 import { FRESH, isRegistered, isTransient, ownedFrame, pageAt, setPage, slotOf } from './pages.ts';
+import { askForPage, makeRoom, takeFrame } from './secure-frames.ts';
 import type { Continuation, Svm } from './svm.ts';
 
 const { U_SUCCESS, U_PARAMETER, U_P2 } = U_CODE;
@@ -58,7 +59,7 @@ export function shareFrom(
     const gfn = gfns[at];
     const page = pageAt(svm, gfn);
     if (page === undefined || isTransient(page)) return undoShare(uv, port, svm, caller, gfns.slice(0, at), 0, U_P2);
-    if (page.state === 'PAGEDOUT') return ask(uv, port, svm, caller, gfn, 0n, { kind: 'share', gfns, at, tries: 1 });
+    if (page.state === 'PAGEDOUT') return askBack(uv, port, svm, caller, gfns, at, 1);
     if (page.state === 'SECURE') {
       setPage(uv, port, svm, gfn, { state: 'HV_SHARING', frame: page.frame });
       return ask(uv, port, svm, caller, gfn, H_PAGE_IN_SHARED, { kind: 'share', gfns, at, tries: 0 });
@@ -70,6 +71,23 @@ export function shareFrom(
     else commitShare(uv, port, svm, gfn, 'SHARED');
   }
   return U_SUCCESS;
+}
+
+/** Asks for a page that is paged out, which must come back before it can be shared. */
+function askBack(
+  uv: UvContext,
+  port: RegisterPort,
+  svm: Svm,
+  caller: Caller,
+  gfns: readonly Gfn[],
+  at: number,
+  tries: number,
+): 'left' {
+  const frame = frameOf(port, caller);
+  const incoming = takeFrame(uv, svm);
+  if (incoming === undefined) return makeRoom(uv, port, svm, frame, { kind: 'share-from', gfns, at });
+  const then = { kind: 'share', gfns, at, tries } as const;
+  return askForPage(uv, port, svm, frame, gfns[at], then, incoming);
 }
 
 /** The hypervisor has answered for a page that is to be shared, or to be paged in before. */
@@ -88,7 +106,7 @@ export function continueShare(
     return undoShare(uv, port, svm, caller, gfns.slice(0, at + 1), 0, U_P2);
   }
   if (page?.state === 'PAGEDOUT' && tries > 0 && tries < PAGE_IN_TRIES) {
-    return ask(uv, port, svm, caller, gfn, 0n, { kind: 'share', gfns, at, tries: tries + 1 });
+    return askBack(uv, port, svm, caller, gfns, at, tries + 1);
   }
   if (page?.state === 'SECURE' && tries > 0) return shareFrom(uv, port, svm, caller, gfns, at);
   if (page?.state === 'HV_SHARING') {
@@ -216,7 +234,11 @@ function ask(
   flags: bigint,
   then: Continuation,
 ): 'left' {
-  const frame = 'frame' in caller ? caller.frame : saveFrame(port, caller.interrupted);
+  const frame = frameOf(port, caller);
   const args = [BigInt(gpaOf(gfn)), flags, BigInt(UV_PAGE_ORDER)];
   return callHypervisor(uv, port, svm, frame, HCALL.H_SVM_PAGE_IN, args, then);
+}
+
+function frameOf(port: RegisterPort, caller: Caller): Frame {
+  return 'frame' in caller ? caller.frame : saveFrame(port, caller.interrupted);
 }

@@ -1,11 +1,12 @@
-import { DSISR, type Gfn, gfnOf, gpaOf, guestPhysical, HCALL, MSR, SPR, UV_PAGE_ORDER, VECTOR } from '../abi.ts';
+import { DSISR, type Gfn, gfnOf, guestPhysical, MSR, SPR, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
 import { type Interrupted, saveFrame } from './frame.ts';
 import { continueGuest, interruptGuest } from './guest-entry.ts';
-import { callHypervisor, reflectInterrupt } from './hypervisor-entry.ts';
+import { reflectInterrupt } from './hypervisor-entry.ts';
 import { killSvm } from './kill.ts';
 import { pageAt, setPage } from './pages.ts';
+import { makeRoom, requestPage, takeFrame } from './secure-frames.ts';
 import type { Svm } from './svm.ts';
 
 /** Real mode leaves the top two bits of an effective address in ASDR (6.4). */
@@ -15,8 +16,10 @@ const REAL_MODE_MASK = 0x3fffffffffffffffn;
  * A storage fault of an SVM in its partition-scoped tree: 0xE00 or 0xE20 (6.4). Where this differs from the sheet's
  * table: a fetch from a shared page is given to the SVM as an instruction storage interrupt, since such a page is never
  * executable (10.1 #32) and the SVM would fault on it for ever; a fetch from one of the Ultravisor's pages kills like a
- * load. MMIO (a load or store in no slot) is not emulated yet and kills. So does a fresh page for which secure memory
- * has no frame left, until pages are paged out under pressure.
+ * load. MMIO (a load or store in no slot) is not emulated yet and kills.
+ *
+ * A page that is paged out, or was never touched, needs a secure frame: when there is none, another page goes out first. The guest executes
+ * its instruction again, and faults again if the hypervisor refused.
  */
 export function storageFault(
   uv: UvContext,
@@ -35,15 +38,12 @@ export function storageFault(
   }
   switch (page.state) {
     case 'PAGEDOUT':
-      return askForPage(uv, port, svm, interrupted, gfn);
+      return requestPage(uv, port, svm, saveFrame(port, interrupted), gfn, { kind: 'retry' });
     case 'SECURE': {
-      if (page.frame === null) {
-        const frame = uv.secure.take();
-        if (frame === undefined) {
-          return killSvm(uv, port, svm, saveFrame(port, interrupted), 'secure memory is used up');
-        }
-        setPage(uv, port, svm, gfn, { state: 'SECURE', frame, given: false });
-      }
+      if (page.frame !== null) break;
+      const frame = takeFrame(uv, svm);
+      if (frame === undefined) return makeRoom(uv, port, svm, saveFrame(port, interrupted), { kind: 'retry' });
+      setPage(uv, port, svm, gfn, { state: 'SECURE', frame, given: false });
       break;
     }
     case 'SHARED':
@@ -62,15 +62,6 @@ export function storageFault(
       break;
   }
   return continueGuest(uv, port, svm, interrupted.nia, interrupted.msr);
-}
-
-/**
- * H_SVM_PAGE_IN for a page that was paged out; then the guest executes its instruction again, and faults again if it
- * was refused.
- */
-function askForPage(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: Interrupted, gfn: Gfn): 'left' {
-  const args = [BigInt(gpaOf(gfn)), 0n, BigInt(UV_PAGE_ORDER)];
-  return callHypervisor(uv, port, svm, saveFrame(port, interrupted), HCALL.H_SVM_PAGE_IN, args, { kind: 'retry' });
 }
 
 function faultingFrame(port: RegisterPort, msr: bigint, fetch: boolean): Gfn | undefined {

@@ -2,6 +2,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import type { Gfn, GuestPhysical, UCode } from '../abi.ts';
 import type { TreePlan } from './esm-tree.ts';
 import type { Frame } from './frame.ts';
+import type { PageTable } from './page-table.ts';
 import type { PartitionScopedTree } from './partition-scoped.ts';
 
 /**
@@ -14,7 +15,7 @@ import type { PartitionScopedTree } from './partition-scoped.ts';
 export type SvmState = 'ACTIVE' | 'SECURE' | 'ABORT' | 'DEAD';
 
 /**
- * The keys under which pages of one SVM leave secure memory, profile IAPM-64K (8.4). Invariant: no nonce is used twice
+ * The keys under which pages of one SVM leave secure memory (8.2, 8.4). Invariant: no nonce is used twice
  * under the same keys; `counter` only grows.
  */
 export interface PageKeys {
@@ -30,50 +31,13 @@ export interface PageKeys {
   readonly generation: number;
 }
 
-/**
- * What is needed to take a page back in: it never leaves the Ultravisor, so only the last ciphertext of that very page
- * is accepted.
- */
-export interface PageSeal {
-  readonly nonce: Uint8Array;
-  readonly tag: Uint8Array;
-  readonly generation: number;
-}
-
-/**
- * What is known of one page of an SVM (3.18). `frame` is a secure frame that belongs to this page alone, `hvPage` a
- * normal page of the hypervisor. The leaf in the SVM's tree is a function of this record (`pages.ts`).
- *
- * A SECURE page without a frame is all zeroes and gets its frame when it is first needed. `given`: its contents came
- * from the hypervisor in the clear by UV_PAGE_IN before the SVM was secure, so that they may go back in the clear if it
- * never becomes so (6.1 A3).
- *
- * HV_SHARING to HV_UNSHARED are transient: a share or unshare of the page waits for the hypervisor. A page that is
- * being shared keeps its frame and contents, for the case that the share fails.
- */
-export type Page =
-  | { readonly state: 'SECURE'; readonly frame: RealAddress | null; readonly given: boolean }
-  | { readonly state: 'PAGEDOUT'; readonly seal: PageSeal; readonly given: boolean }
-  | { readonly state: 'SHARED'; readonly hvPage: RealAddress }
-  | { readonly state: 'SHARED_INV' }
-  | { readonly state: 'SHARED_IMPLICIT'; readonly hvPage: RealAddress }
-  | { readonly state: 'SHARED_IMPLICIT_INV' }
-  | { readonly state: 'HV_SHARING'; readonly frame: RealAddress | null }
-  | { readonly state: 'HV_SHARED'; readonly frame: RealAddress | null; readonly hvPage: RealAddress }
-  | { readonly state: 'HV_SHARED_INV'; readonly frame: RealAddress | null }
-  | { readonly state: 'HV_UNSHARING'; readonly frame: RealAddress | null }
-  | { readonly state: 'HV_UNSHARING_INV'; readonly frame: RealAddress | null }
-  | { readonly state: 'HV_UNSHARED' }
-  | { readonly state: 'PSEUDO_SHARED'; readonly frame: RealAddress; readonly hvPage: RealAddress }
-  | { readonly state: 'PSEUDO_SHARED_INV'; readonly frame: RealAddress };
-export type PageState = Page['state'];
-
 /** A memory slot: a range of guest frames that the hypervisor registered (3.8). Slots of one SVM never overlap. */
 export interface MemSlot {
   readonly id: number;
   readonly first: Gfn;
   /** Frames. */
   readonly count: number;
+  readonly pages: PageTable;
 }
 
 /** How far UV_ESM has come (6.1). */
@@ -89,6 +53,8 @@ export interface Esm {
   stage: 'start' | 'tree' | 'share' | 'pages' | 'done';
   /** Frames that the hypervisor has been asked for. */
   readonly asked: Set<Gfn>;
+  /** Frames that must not be paged out until the VM is secure. */
+  readonly kept: Set<Gfn>;
   /** In `pages`: frames below this one have been asked for. */
   next: Gfn;
   /** Null until the device tree has been read. */
@@ -120,6 +86,11 @@ export type Continuation =
   | { readonly kind: 'esm' }
   /** The guest executes the interrupted instruction again. */
   | { readonly kind: 'retry' }
+  /** A page was to be paged out, or others were to run, to get a secure frame; then what needed it is tried again. */
+  | { readonly kind: 'room'; readonly tries: number; readonly then: Continuation }
+  /** A page was to be paged out for another SVM. */
+  | { readonly kind: 'donate' }
+  | { readonly kind: 'share-from'; readonly gfns: readonly Gfn[]; readonly at: number }
   | {
       readonly kind: 'share';
       readonly gfns: readonly Gfn[];
@@ -152,6 +123,8 @@ export interface Pending {
   /** The hypercall that the hypervisor was entered with, for the trace; null for an interrupt. */
   readonly number: number | null;
   readonly then: Continuation;
+  /** A secure frame that waits for the page that the hypervisor was asked for; null when it has come, or was not asked for. */
+  incoming: { readonly gfn: Gfn; readonly frame: RealAddress } | null;
 }
 
 /** A secure VM. */
@@ -160,8 +133,8 @@ export interface Svm {
   state: SvmState;
   /** In ascending order of guest frames. */
   readonly slots: MemSlot[];
-  /** Pages by frame. A frame of a slot that is not here is SECURE, zero and without a secure frame. */
-  readonly pages: Map<Gfn, Page>;
+  /** Where the search for a page to page out goes on. */
+  hand: Gfn;
   readonly tree: PartitionScopedTree;
   /** Dw0 of the partition table entry as the hypervisor wrote it while the VM was normal. */
   readonly normalPateDw0: bigint;

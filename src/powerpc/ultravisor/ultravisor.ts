@@ -17,11 +17,12 @@ import { type Interrupted, saveFrame } from './frame.ts';
 import { interruptGuest } from './guest-entry.ts';
 import { reflectInterrupt, savesInSrr } from './hypervisor-entry.ts';
 import { killSvm } from './kill.ts';
+import type { PageState } from './page.ts';
 import { countPages } from './pages.ts';
 import { guestHypercall } from './reflect.ts';
 import { type MemoryRange, SecureMemory } from './secure-memory.ts';
 import { storageFault } from './storage-fault.ts';
-import type { PageState, Svm, SvmState } from './svm.ts';
+import type { Svm, SvmState } from './svm.ts';
 import { refuseCaller, ULTRACALL_TABLE, type UltracallEntry } from './ultracalls.ts';
 
 /** What an Ultravisor is made of. */
@@ -91,7 +92,14 @@ export class Ultravisor implements NativeLevel {
       trace,
       traceServed,
       secure: new SecureMemory(view, options.secureRanges),
-      state: { partitionTable: null, svms: new Map(), running: new Map(), scoms: new Map(), homer: null },
+      state: {
+        partitionTable: null,
+        svms: new Map(),
+        running: new Map(),
+        short: new Set(),
+        scoms: new Map(),
+        homer: null,
+      },
     };
     this.#hypervisorEntry = options.hypervisorEntry;
   }

@@ -26,6 +26,7 @@ import { pageAt, setPage, slotOf } from './pages.ts';
 import { createTree, treePateDw0 } from './partition-scoped.ts';
 import { readPate, writePate } from './partition-table.ts';
 import { RTAS_BUFFERS } from './rtas.ts';
+import { askForPage, makeRoom, takeFrame } from './secure-frames.ts';
 import { commitShare } from './share.ts';
 import type { Esm, Svm } from './svm.ts';
 
@@ -65,6 +66,7 @@ export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupte
     tree,
     stage: 'start',
     asked: new Set(),
+    kept: new Set(),
     next: 0 as Gfn,
     plan: null,
   };
@@ -72,7 +74,7 @@ export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupte
     lpid,
     state: 'ACTIVE',
     slots: [],
-    pages: new Map(),
+    hand: 0 as Gfn,
     tree: partitionTree,
     normalPateDw0: readPate(uv, lpid).dw0,
     keys: null,
@@ -156,7 +158,7 @@ function movePages(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left
     const end = slot.first + slot.count;
     for (let gfn = Math.max(esm.next, slot.first) as Gfn; gfn < end; gfn++) {
       if (esm.asked.has(gfn)) continue;
-      esm.next = (gfn + 1) as Gfn;
+      esm.next = gfn;
       return ask(uv, port, svm, esm, gfn, 0n);
     }
   }
@@ -191,10 +193,20 @@ function firstNotAsked({ tree, asked }: Esm, length: number): Gfn | undefined {
   return undefined;
 }
 
-/** H_SVM_PAGE_IN for a frame, which must be in a slot. */
+/**
+ * H_SVM_PAGE_IN for a frame, which must be in a slot. If secure memory is used up a page of the VM goes out first, and the stage begins anew
+ * without having asked.
+ */
 function ask(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm, gfn: Gfn, flags: bigint): 'left' {
   if (slotOf(svm, gfn) === undefined) return abortEsm(uv, port, svm, `guest frame ${gfn} is in no slot`);
+  if (flags !== 0n) {
+    esm.asked.add(gfn);
+    const args = [BigInt(gpaOf(gfn)), flags, BigInt(UV_PAGE_ORDER)];
+    return callHypervisor(uv, port, svm, esm.frame, HCALL.H_SVM_PAGE_IN, args, { kind: 'esm' });
+  }
+  const incoming = takeFrame(uv, svm);
+  if (incoming === undefined) return makeRoom(uv, port, svm, esm.frame, { kind: 'esm' });
   esm.asked.add(gfn);
-  const args = [BigInt(gpaOf(gfn)), flags, BigInt(UV_PAGE_ORDER)];
-  return callHypervisor(uv, port, svm, esm.frame, HCALL.H_SVM_PAGE_IN, args, { kind: 'esm' });
+  if (esm.stage === 'tree') esm.kept.add(gfn);
+  return askForPage(uv, port, svm, esm.frame, gfn, { kind: 'esm' }, incoming);
 }

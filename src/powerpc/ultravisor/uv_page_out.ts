@@ -2,10 +2,11 @@ import type { RealAddress } from '../../machine/types.ts';
 import { type Gfn, U_CODE, type UCode, UV_PAGE_ORDER, UV_PAGE_OUT_FLAG, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
+import type { Page } from './page.ts';
 import { sealPage } from './page-crypto.ts';
 import { FRESH, isTransient, pageAt, registeredFrame, setPage } from './pages.ts';
 import { normalPage } from './secure-memory.ts';
-import type { Page, Svm } from './svm.ts';
+import type { Svm } from './svm.ts';
 import { svmOf } from './svm-lookup.ts';
 
 const { U_SUCCESS, U_BUSY, U_PARAMETER, U_P2, U_P3, U_P4, U_P5 } = U_CODE;

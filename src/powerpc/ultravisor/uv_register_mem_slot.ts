@@ -1,6 +1,7 @@
 import { gfnOf, guestPhysical, U_CODE, UV_MEM_SLOTS, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
+import { createPageTable } from './page-table.ts';
 import { makeTables } from './partition-scoped.ts';
 import type { MemSlot } from './svm.ts';
 import { svmOf } from './svm-lookup.ts';
@@ -29,7 +30,7 @@ export function uvRegisterMemSlot(uv: UvContext, port: RegisterPort): Outcome {
   if (id >= UV_MEM_SLOTS || svm.slots.some((slot) => BigInt(slot.id) === id)) return U_P5;
   if (!makeTables(uv.view, uv.secure, svm.tree, first, count)) return U_RETRY;
 
-  const slot: MemSlot = { id: Number(id), first, count };
+  const slot: MemSlot = { id: Number(id), first, count, pages: createPageTable(count) };
   svm.slots.push(slot);
   svm.slots.sort((x, y) => x.first - y.first);
   return U_SUCCESS;

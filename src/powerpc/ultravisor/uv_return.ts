@@ -4,11 +4,13 @@ import { traceCallReturn, traceServedReturn } from './call-trace.ts';
 import type { Outcome, UvContext } from './context.ts';
 import { type Frame, frameSpr, type Interrupted, setFrameSpr } from './frame.ts';
 import { interruptState, resumeGuest } from './guest-entry.ts';
-import { resumeAfterHypervisor } from './injection.ts';
+import { resumeAfterHypervisor, resumeInjected } from './injection.ts';
 import { killSvm } from './kill.ts';
+import { endPending } from './pending.ts';
 import { finishHypercall } from './reflect.ts';
 import { enterStartedCpu, finishRtas } from './rtas.ts';
-import { continueShare, continueUndoShare, continueUnshare } from './share.ts';
+import { continueRoom } from './secure-frames.ts';
+import { continueShare, continueUndoShare, continueUnshare, shareFrom } from './share.ts';
 import type { Continuation, Pending, Svm } from './svm.ts';
 import { findPending, svmOf } from './svm-lookup.ts';
 import { continueEsm } from './uv_esm.ts';
@@ -42,7 +44,7 @@ export function uvReturn(uv: UvContext, port: RegisterPort, { msr }: Interrupted
   }
 
   const { svm, pending } = found;
-  svm.pending.delete(cookie);
+  endPending(uv, svm, cookie, pending);
   const result = port.gpr(0);
   if (pending.number !== null) traceServedReturn(uv, port, pending.number, result);
   if (svm !== current || port.spr(SPR.PIDR) !== pending.pidr) {
@@ -51,7 +53,7 @@ export function uvReturn(uv: UvContext, port: RegisterPort, { msr }: Interrupted
   setFrameSpr(pending.frame, SPR.IC, frameSpr(pending.frame, SPR.IC) + port.spr(SPR.IC));
   const transaction = (msr & MSR.TS) !== 0n;
   if (transaction && INTERRUPTIBLE.has(pending.then.kind)) return badTransaction(uv, port, svm, pending.frame);
-  return goOn(uv, port, svm, pending);
+  return goOn(uv, port, svm, pending.frame, pending.then);
 }
 
 /** The hypervisor came back inside a transaction: the SVM gets a program interrupt, "TM bad thing" (3.1). */
@@ -63,13 +65,23 @@ function badTransaction(uv: UvContext, port: RegisterPort, svm: Svm, frame: Fram
   return resumeGuest(uv, port, svm, frame);
 }
 
-function goOn(uv: UvContext, port: RegisterPort, svm: Svm, { frame, then }: Pending): 'left' {
+function goOn(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame, then: Continuation): 'left' {
   switch (then.kind) {
     case 'hypercall':
       return finishHypercall(uv, port, svm, frame, then);
     case 'interrupt':
     case 'retry':
       return resumeAfterHypervisor(uv, port, svm, frame);
+    case 'donate':
+      return resumeInjected(uv, port, svm, frame);
+    case 'room': {
+      if (continueRoom(uv, port, svm, frame, then) === 'left') return 'left';
+      // What was waiting for room is tried as if its own hypercall had gone well.
+      port.setGpr(0, 0n);
+      return goOn(uv, port, svm, frame, then.then);
+    }
+    case 'share-from':
+      return finishCall(uv, port, svm, frame, shareFrom(uv, port, svm, { frame }, then.gfns, then.at));
     case 'esm':
       return continueEsm(uv, port, svm);
     case 'rtas':
@@ -106,6 +118,10 @@ function startCpu(uv: UvContext, port: RegisterPort, svm: Svm, cookie: number): 
   const start = svm.starting.get(startCookie);
   if (start === undefined || svm.state !== 'SECURE') return null;
   svm.starting.delete(startCookie);
-  if (svm.pending.delete(cookie)) traceServedReturn(uv, port, HCALL.H_RTAS, 0n);
+  const stopped = svm.pending.get(cookie);
+  if (stopped !== undefined) {
+    endPending(uv, svm, cookie, stopped);
+    traceServedReturn(uv, port, HCALL.H_RTAS, 0n);
+  }
   return enterStartedCpu(uv, port, svm, start);
 }

@@ -5,6 +5,7 @@ import { traceSvmState } from './kill.ts';
 import { dropPages } from './pages.ts';
 import { releaseTree } from './partition-scoped.ts';
 import { partition, readPate, writePate } from './partition-table.ts';
+import { dropPending } from './pending.ts';
 
 const { U_SUCCESS, U_BUSY, U_PARAMETER, U_INVALID } = U_CODE;
 
@@ -21,12 +22,14 @@ export function uvSvmTerminate(uv: UvContext, port: RegisterPort): Outcome {
   if (svm === undefined) return readPate(uv, lpid).dw0 === 0n ? U_INVALID : U_SUCCESS;
   if ([...uv.state.running.values()].includes(lpid)) return U_BUSY;
 
+  dropPending(uv, svm);
   for (const slot of svm.slots) dropPages(uv, port, svm, slot);
   if (svm.state === 'SECURE' || svm.state === 'DEAD') writePate(uv, port, lpid, { dw0: 0n, dw1: 0n });
   releaseTree(uv.secure, svm.tree);
   svm.keys?.k1.fill(0);
   svm.keys?.k2.fill(0);
   uv.state.svms.delete(lpid);
+  uv.state.short.delete(lpid);
   traceSvmState(uv, port, lpid, svm.state, 'NORMAL');
   return U_SUCCESS;
 }

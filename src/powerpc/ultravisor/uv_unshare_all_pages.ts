@@ -2,7 +2,7 @@ import { type Gfn, U_CODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
 import type { Interrupted } from './frame.ts';
-import { isTransient } from './pages.ts';
+import { isTransient, touchedPages } from './pages.ts';
 import { unshareFrom } from './share.ts';
 import type { Svm } from './svm.ts';
 
@@ -20,10 +20,9 @@ export function uvUnshareAllPages(
 ): Outcome {
   if (svm === undefined) throw new Error('a call of an SVM without an SVM');
   const shared: Gfn[] = [];
-  for (const [gfn, page] of svm.pages) {
+  for (const [gfn, page] of touchedPages(svm)) {
     if (isTransient(page)) return U_BUSY;
     if (page.state === 'SHARED' || page.state === 'SHARED_INV') shared.push(gfn);
   }
-  shared.sort((x, y) => x - y);
   return unshareFrom(uv, port, svm, { interrupted }, shared, 0);
 }

@@ -2,9 +2,10 @@ import { U_CODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
 import type { Interrupted } from './frame.ts';
+import type { PageState } from './page.ts';
 import { isTransient, pageAt } from './pages.ts';
 import { sharingRange, unshareFrom } from './share.ts';
-import type { PageState, Svm } from './svm.ts';
+import type { Svm } from './svm.ts';
 
 const { U_P2 } = U_CODE;
 

@@ -6,6 +6,7 @@ import { RealMemory } from '../../../src/machine/memory.ts';
 import type { RealAddress } from '../../../src/machine/types.ts';
 import {
   codeToRegister,
+  type Gfn,
   HCALL,
   LPCR,
   MSR,
@@ -20,6 +21,7 @@ import {
   UV_PAGE_SIZE,
   VECTOR,
 } from '../../../src/powerpc/abi.ts';
+import { pageAt } from '../../../src/powerpc/ultravisor/pages.ts';
 import { Ultravisor } from '../../../src/powerpc/ultravisor/ultravisor.ts';
 import { MemoryTrace } from '../../../src/trace/memory.ts';
 import { FakePowerPort } from '../../support/fake-power-port.ts';
@@ -233,6 +235,23 @@ export class Machine {
     while (this.inHypervisor && this.resumed === null) this.answer();
   }
 
+  /**
+   * The SVM touches a page that it cannot reach, and the hypervisor serves until it goes on; again, as its instruction would, if the page is
+   * still not there: one fault may only have made room.
+   */
+  touch(gfn: number, faults = 2): void {
+    for (let n = 0; n < faults && this.secure && this.leaf(gfn) === 0n; n++) {
+      this.fault(gfn * PAGE);
+      this.hypervise();
+    }
+  }
+
+  /** 0xE00 of the SVM for a load in real mode, not served yet. */
+  fault(gpa: number): void {
+    this.port.setSpr(SPR.ASDR, BigInt(gpa));
+    this.interrupt(VECTOR.HV_DATA_STORAGE, this.nia, this.port.currentMsr);
+  }
+
   /** The hypervisor serves what it was entered with. */
   answer(): void {
     const number = Number(this.port.gpr(3));
@@ -257,7 +276,12 @@ export class Machine {
   honest(number: number, args: readonly bigint[]): number {
     const gfn = Number(args[0]) / PAGE;
     if (number === HCALL.H_SVM_INIT_START) {
-      return this.ultracall('UV_REGISTER_MEM_SLOT', LPID, 0, GUEST_FRAMES * PAGE, 0, SLOT);
+      return this.ultracall('UV_REGISTER_MEM_SLOT', this.#lpid, 0, GUEST_FRAMES * PAGE, 0, SLOT);
+    }
+    if (number === HCALL.H_SVM_PAGE_OUT) {
+      const page = this.resident.get(gfn) ?? this.newPage();
+      this.resident.set(gfn, page);
+      return this.ultracall('UV_PAGE_OUT', this.#lpid, page, gfn * PAGE, 0, 16);
     }
     if (number !== HCALL.H_SVM_PAGE_IN) return 0;
     if (args[1] === 1n) {
@@ -267,7 +291,12 @@ export class Machine {
     }
     if (!this.resident.has(gfn)) return 0;
     if (args[1] === 0n) this.moved.add(gfn);
-    return this.ultracall('UV_PAGE_IN', LPID, this.ra(gfn), gfn * PAGE, 0, 16);
+    return this.ultracall('UV_PAGE_IN', this.#lpid, this.ra(gfn), gfn * PAGE, 0, 16);
+  }
+
+  /** The partition that the CPU is in. */
+  get #lpid(): bigint {
+    return this.port.spr(SPR.LPIDR);
   }
 
   /** UV_PAGE_OUT of a frame to a fresh page, which is the frame's from then on. */
@@ -343,7 +372,7 @@ export class Machine {
   /** State of a frame in the Ultravisor's books. */
   state(gfn: number): string {
     const svm = this.uv.save().state.svms.get(LPID);
-    return svm?.pages.get(gfn as never)?.state ?? 'SECURE';
+    return (svm && pageAt(svm, gfn as Gfn)?.state) ?? 'SECURE';
   }
 
   svmState(): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RealAddress } from '../../../src/machine/types.ts';
 import { HCALL, MSR, SECURE_ADDRESS_BIT, SPR, VECTOR } from '../../../src/powerpc/abi.ts';
-import { GUEST_FRAMES, HV_ENTRY, LPID, Machine, PAGE, PIDR, secureMachine } from './machine.ts';
+import { GUEST_FRAMES, HV_ENTRY, LPID, Machine, PAGE, PIDR, SLOT, secureMachine } from './machine.ts';
 
 const bytesOf = (m: Machine, ra: number) => Buffer.from(m.hv.read(ra as RealAddress, PAGE));
 
@@ -189,19 +189,18 @@ describe('UV_PAGE_IN and UV_PAGE_OUT refused (3.10, 3.11): nothing has changed',
     expect(invalidated.length).toBe(flushes);
   });
 
-  it('without a free frame: U_RETRY', () => {
-    // Partition table, root, tables, the tree's page and four of the other five: the last page finds no frame.
-    const m = new Machine({ secureFrames: 8 });
-    const codes: number[] = [];
-    m.serve = (number, args) => {
-      const code = m.honest(number, args);
-      codes.push(code);
-      return code === -5 ? -4 : code;
-    };
-    m.startEsm();
-    m.hypervise();
-    expect(codes).toEqual([0, 0, 0, 0, 0, 0, 0, 0, -5]);
-    expect(m.resumed?.r3).toBe(0xfffffffffffffffcn);
+  it('UV_PAGE_IN without a free frame: U_BUSY, nothing changed; it succeeds once there is one', () => {
+    const m = secureMachine({ secureFrames: 11 });
+    m.pageOut(3);
+    m.fromHypervisor(() => m.ultracall('UV_REGISTER_MEM_SLOT', LPID, 0x1000000, 4 * PAGE, 0, SLOT + 1));
+    for (let gfn = 0x100; m.uv.report().secureFrames.free > 0; gfn++) m.touch(gfn);
+    expect(m.uv.report().secureFrames.free).toBe(0);
+    const before = m.dump();
+    expect(m.pageIn(3)).toBe(1);
+    expect(m.dump()).toBe(before);
+    m.pageOut(4);
+    expect(m.pageIn(3)).toBe(0);
+    expect(m.isFilled(m.guestPage(3), 0x13)).toBe(true);
   });
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RealAddress } from '../../../src/machine/types.ts';
 import { HCALL, MSR, SECURE_ADDRESS_BIT, SPR, VECTOR } from '../../../src/powerpc/abi.ts';
+import { touchedPages } from '../../../src/powerpc/ultravisor/pages.ts';
 import { GUEST_FRAMES, LPID, Machine, PAGE } from './machine.ts';
 
 const SECRET = Buffer.from('never to be seen outside of secure memory');
@@ -93,7 +94,8 @@ function checkInvariants(m: Machine): void {
   const owned: number[] = [state.partitionTable as number];
   for (const svm of state.svms.values()) {
     owned.push(svm.tree.root, ...svm.tree.frames);
-    for (const page of svm.pages.values()) {
+    for (const { incoming } of svm.pending.values()) if (incoming !== null) owned.push(incoming.frame);
+    for (const [, page] of touchedPages(svm)) {
       if ('frame' in page && page.frame !== null) owned.push(page.frame);
       if ('hvPage' in page) expect(page.hvPage).toBeLessThan(SECURE_ADDRESS_BIT);
     }
