@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ImageError, OptionError } from '../index.ts';
+import { addAttack } from './attack.ts';
 import { addDemo } from './demo.ts';
 import { EXIT_STATUS, UsageError } from './exit-status.ts';
 import { addRun } from './run.ts';
@@ -51,6 +52,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .addHelpText('after', HELP);
   addRun(program, finish);
   addDemo(program, finish);
+  addAttack(program, finish);
   for (const command of [program, ...program.commands]) configure(command);
   try {
     await program.parseAsync(args, { from: 'user' });

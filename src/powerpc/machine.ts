@@ -7,9 +7,9 @@ import { HypervisorView, type HypervisorViewOptions } from '../machine/hyperviso
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
-import type { RealAddress } from '../machine/types.ts';
+import type { Agent, RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
-import { MSR, SECURE_ADDRESS_BIT, UV_PAGE_SIZE } from './abi.ts';
+import { type Gfn, MSR, SECURE_ADDRESS_BIT, UV_PAGE_SIZE } from './abi.ts';
 import type { EntryCause } from './cpu/core.ts';
 import type { Level } from './cpu/msr.ts';
 import type { NativeSeat } from './cpu/native-levels.ts';
@@ -18,6 +18,8 @@ import { LevelPort } from './cpu/register-port.ts';
 import { powerIsa } from './isa/index.ts';
 import type { PowerMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
+import type { Attack } from './kvm/hostile/attack.ts';
+import { Hostile } from './kvm/hostile/hostile.ts';
 import { Kvm } from './kvm/kvm.ts';
 import { DEFAULT_PAGE_MERGING } from './kvm/merging-state.ts';
 import { type ReportedVmState, RunWatch } from './run-watch.ts';
@@ -48,6 +50,9 @@ const HOST_MEMORY = 0x400000;
 
 /** The Ultravisor's stubs and its partition table. */
 const LEAST_SECURE_MEMORY = 4 * UV_PAGE_SIZE;
+
+/** Time base ticks between two guests of a hypervisor that needs several at once. */
+const SHORT_TIME_SLICE = 50_000n;
 
 /** All RAM together; the rest of the store's 4 GiB is for caches. */
 const MOST_MEMORY = 3840 * 2 ** 20;
@@ -99,6 +104,10 @@ export interface PowerMachineOptions {
   readonly trace: TraceSink | null;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
+  /** The native hypervisor is hostile in this way. */
+  readonly attack?: Attack;
+  /** The two frames that it attacks; default: the first that a guest's image begins with zeros, where it keeps what it computes. */
+  readonly attackTargets?: readonly [Gfn, Gfn];
 }
 
 /** How a run ended. */
@@ -141,6 +150,8 @@ export class PowerMachine {
   /** null where the hypervisor is machine code. */
   readonly kvm: Kvm | null;
   readonly guests: readonly Spapr[];
+  /** null unless the hypervisor is hostile. */
+  readonly hostile: Hostile | null;
   /** What the hypervisor could learn; null unless watched. */
   readonly view: HypervisorView | null;
   readonly #options: PowerMachineOptions;
@@ -170,6 +181,7 @@ export class PowerMachine {
     this.view = options.watch === undefined ? null : new HypervisorView(this.memory, crypto, options.watch);
     const hypervisorView = this.#viewOf('hypervisor');
     this.ultravisor = options.protected ? this.#makeUltravisor(regions) : null;
+    this.hostile = options.attack === undefined ? null : this.#makeHostile(options.attack, regions);
     this.kvm =
       software.role === 'guest'
         ? new Kvm({
@@ -182,6 +194,9 @@ export class PowerMachine {
             random: this.#random.stream(RANDOM_STREAM.normalGuest),
             trace,
             ...(options.pageMerging && { pageMerging: DEFAULT_PAGE_MERGING }),
+            ...(this.hostile && { hooks: this.hostile }),
+            // Guests that a hypervisor uses against each other have to run at the same time.
+            ...(options.attack?.accomplice === true && { timeSlice: SHORT_TIME_SLICE }),
           })
         : null;
     this.#opal = software.role === 'host' ? new Opal(software.console, trace) : null;
@@ -189,6 +204,7 @@ export class PowerMachine {
     for (let index = 0; index < cpuCount; index++) cpus.push(this.#makeCpu(index, cpus));
     this.cpus = cpus;
     this.guests = software.role === 'guest' ? this.#makeGuests(software.guests) : [];
+    for (const { vm, targets } of this.guests) this.hostile?.toolbox.aim(vm, options.attackTargets ?? targets);
     if (software.role === 'host') this.#startHost(software);
     else for (const cpu of cpus) cpu.powerOn(this.#firstEntry());
   }
@@ -253,7 +269,12 @@ export class PowerMachine {
     return end ?? { kind: 'crashed', detail: 'checkstop: a machine check while machine checks were off' };
   }
 
-  #viewOf(agent: 'hypervisor' | 'vmm' | 'ultravisor' | 'firmware'): HostView {
+  #makeHostile(attack: Attack, regions: readonly RegionSpec[]): Hostile {
+    const size = sizeOf(regions, 'secure');
+    return new Hostile(attack, this.#viewOf('device'), size === 0 ? null : { base: SECURE_BASE, size });
+  }
+
+  #viewOf(agent: Agent): HostView {
     const rights = { agent, secure: agent === 'ultravisor' };
     return new HostView(this.memory, rights, this.#watch, () => this.clock.stamp);
   }

@@ -23,12 +23,16 @@
 #define SRR1_LEV2 0x200000
 
 /* Special purpose registers */
+#define SPR_DSCR 17
 #define SPR_DSISR 18
 #define SPR_DAR 19
 #define SPR_DEC 22
 #define SPR_SRR0 26
 #define SPR_SRR1 27
+#define SPR_AMR 29
 #define SPR_PIDR 48
+#define SPR_FSCR 153
+#define SPR_VRSAVE 256
 #define SPR_TB 268
 #define SPR_SPRG0 272
 #define SPR_SPRG1 273
@@ -42,6 +46,10 @@
 #define SPR_LPCR 318
 #define SPR_LPIDR 319
 #define SPR_PTCR 464
+#define SPR_MMCR2 785
+#define SPR_EBBHR 804
+#define SPR_EBBRR 805
+#define SPR_TAR 815
 
 /* LPCR */
 #define LPCR_LPES 0x8
@@ -57,6 +65,7 @@
 #define VECTOR_PROGRAM 0x700
 #define VECTOR_DECREMENTER 0x900
 #define VECTOR_HDEC 0x980
+#define VECTOR_PRIVILEGED_DOORBELL 0xA00
 #define VECTOR_SYSCALL 0xC00
 
 /* Partition table entry and radix tree; doublewords are big-endian in memory. */

@@ -126,9 +126,10 @@ void handle_interrupt(u64 vector, interrupt_handler handler);
 
 /*
  * Installs the interrupts and asks for secure mode, with the device tree of either start. Where it is granted, the guest
- * begins anew, comes here a second time, and goes on; where it is not, it goes on as a normal VM.
+ * begins anew, comes here a second time, and goes on; where it is not, it goes on as a normal VM. The answer is that of
+ * UV_ESM, U_SUCCESS in a secure VM.
  */
-void become_secure(void);
+s64 become_secure(void);
 
 /* ---- device tree (open_firmware.c, flatten.c, fdt.c) ---- */
 

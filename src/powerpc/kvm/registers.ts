@@ -9,7 +9,7 @@ const GUEST_LPCR = LPCR.HDICE | LPCR.HVICE | LPCR.LPES | LPCR.HEIC | LPCR.GTSE |
 export const HOST_LPCR = LPCR.HDICE | LPCR.HVICE | LPCR.LPES | LPCR.HEIC | LPCR.LD | LPCR.HR | LPCR.UPRT;
 
 /** Registers that stay in the CPU from an exit to the next entry, and change hands when another vCPU is loaded. */
-const SWITCHED_SPRS = [
+export const SWITCHED_SPRS = [
   SPR.DSCR,
   SPR.DSISR,
   SPR.DAR,

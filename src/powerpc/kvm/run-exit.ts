@@ -197,7 +197,7 @@ function enterUltravisor(ctx: Ctx, lpid: number, context: GuestContext, nested: 
   port.setGpr(3, BigInt(ULTRACALL.UV_RETURN));
   port.setSpr(SPR.HSRR0, context.pc);
   port.setSpr(SPR.HSRR1, context.msr);
-  kvm.hooks.entering?.(ctx, vmOf(kvm, lpid), 'ultracall');
+  if (!nested) kvm.hooks.entering?.(ctx, vmOf(kvm, lpid), 'ultracall');
   count(kvm.statistics.ultracalls, 'UV_RETURN');
   return { do: 'leave', stub: 'ultracall', waitFor: nested ? null : { kind: 'uv-return', lpid } };
 }

@@ -3,12 +3,14 @@ import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
 import { type Frame, restoreFrame } from './frame.ts';
 import type { Svm } from './svm.ts';
+import { enforceLpcr, hasAlternateLocation } from './svm-lpcr.ts';
 
 const MMCR0_FCH = 0x1n;
 const TRANSLATION = MSR.IR | MSR.DR;
 
 /** A vCPU goes on with the registers of its frame, after the hypervisor had its CPU (6.2 step 9). */
 export function resumeGuest(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
+  enforceLpcr(port, svm);
   restoreFrame(port, frame);
   closeFacilities(port);
   return continueGuest(uv, port, svm, frame.nia, frame.msr);
@@ -53,8 +55,8 @@ export function interruptGuest(
   status: bigint,
 ): 'left' {
   const at = { nia: interrupted.nia, msr: interrupted.msr };
-  const relocated = svm.ail === 3 && (at.msr & TRANSLATION) === TRANSLATION;
-  const littleEndian = (port.spr(SPR.LPCR) & LPCR.ILE) !== 0n;
+  const relocated = hasAlternateLocation(svm) && (at.msr & TRANSLATION) === TRANSLATION;
+  const littleEndian = (svm.lpcr & LPCR.ILE) !== 0n;
   const { srr0, srr1 } = interruptState(at, relocated ? vector | AIL3_OFFSET : vector, status, littleEndian);
   port.setSpr(SPR.SRR0, srr0);
   port.setSpr(SPR.SRR1, srr1);
@@ -67,6 +69,4 @@ function closeFacilities(port: RegisterPort): void {
   port.setSpr(SPR.TRACE, 0n);
   port.setSpr(SPR.DPDES, 0n);
   port.setSpr(SPR.MMCR0, port.spr(SPR.MMCR0) | MMCR0_FCH);
-  const lpcr = port.spr(SPR.LPCR);
-  if ((lpcr & LPCR.ONL) !== 0n) port.setSpr(SPR.LPCR, lpcr & ~LPCR.ONL);
 }

@@ -98,9 +98,8 @@ function enterNeutral(
   for (let n = 0; n < FPRS; n++) port.setFpr(n, 0n);
   port.setFpscr(0n);
   port.setCr(0);
-  for (const { spr, keep = 0n, set = 0n, realAt = [] } of NEUTRAL_SPRS) {
-    if (realAt.includes(vector)) continue;
-    port.setSpr(spr, keep === 0n ? set : (port.spr(spr) & keep) | set);
+  for (const { spr, set = 0n, realAt = [] } of NEUTRAL_SPRS) {
+    if (!realAt.includes(vector)) port.setSpr(spr, set);
   }
   port.setSpr(SPR.DEC, number === HCALL.H_CEDE ? frameDecrementer(port, frame) : DEC_SHOWN);
 

@@ -1,10 +1,11 @@
-import { AIL3_OFFSET, MSR, SPR, VECTOR } from '../abi.ts';
+import { AIL3_OFFSET, LPCR, MSR, SPR, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
 import { type Frame, setFrameSpr } from './frame.ts';
 import { interruptState, resumeGuest } from './guest-entry.ts';
 import { pageOut, pageToDonate } from './secure-frames.ts';
 import type { Svm } from './svm.ts';
+import { hasAlternateLocation } from './svm-lpcr.ts';
 
 /** Interrupts that a hypervisor may give to an SVM (10.3 #64). */
 const INJECTABLE: ReadonlySet<bigint> = new Set([
@@ -39,7 +40,8 @@ export function resumeAfterHypervisor(uv: UvContext, port: RegisterPort, svm: Sv
 }
 
 /**
- * A vCPU goes on with the interrupt that UV_RETURN asks for. If it could take it now, it does: HSRR0 is the vector, R2 the status for SRR1, HSRR1[LE] the handler's byte order (6.3 step 5). Any other HSRR0 is
+ * A vCPU goes on with the interrupt that UV_RETURN asks for. If it could take it now, it does: HSRR0 is the vector, R2
+ * the status for SRR1; the handler's byte order is the SVM's own choice, not HSRR1[LE] (6.3 step 5). Any other HSRR0 is
  * ignored (10.3 #62). The registers of UV_RETURN must still be in the CPU.
  */
 export function resumeInjected(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
@@ -50,7 +52,7 @@ export function resumeInjected(uv: UvContext, port: RegisterPort, svm: Svm, fram
 function injectInto(port: RegisterPort, svm: Svm, frame: Frame): void {
   const vector = port.spr(SPR.HSRR0);
   if (isInjectable(svm, frame, vector)) {
-    const littleEndian = (port.spr(SPR.HSRR1) & MSR.LE) !== 0n;
+    const littleEndian = (svm.lpcr & LPCR.ILE) !== 0n;
     const { srr0, srr1 } = interruptState(frame, vector, port.gpr(2), littleEndian);
     setFrameSpr(frame, SPR.SRR0, srr0);
     setFrameSpr(frame, SPR.SRR1, srr1);
@@ -64,5 +66,5 @@ function isInjectable(svm: Svm, { msr }: Frame, nia: bigint): boolean {
   if (!INJECTABLE.has(vector)) return false;
   if (MASKABLE.has(vector) && (msr & MSR.EE) === 0n) return false;
   if (!relocated) return true;
-  return svm.ail === 3 && (msr & TRANSLATION) === TRANSLATION && !NEVER_RELOCATED.has(vector);
+  return hasAlternateLocation(svm) && (msr & TRANSLATION) === TRANSLATION && !NEVER_RELOCATED.has(vector);
 }

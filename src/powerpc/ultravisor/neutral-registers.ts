@@ -1,14 +1,12 @@
 import { SPR, VECTOR } from '../abi.ts';
 
 /**
- * What a special purpose register becomes when the hypervisor gets control in place of an SVM (6.2.1): `(value & keep)
- * | set`, both 0 unless given, so plain zero.
+ * What a special purpose register becomes when the hypervisor gets control in place of an SVM (6.2.1): `set`, or zero.
  */
 export interface NeutralSpr {
   readonly spr: number;
   /** Part of the vCPU's state: saved before, and put back when the vCPU goes on. */
   readonly saved: boolean;
-  readonly keep?: bigint;
   readonly set?: bigint;
   /** Vectors at which the hypervisor needs the real value to do its work. */
   readonly realAt?: readonly bigint[];
@@ -18,10 +16,8 @@ const { MACHINE_CHECK, HV_DATA_STORAGE, HV_INSTRUCTION_STORAGE } = VECTOR;
 
 const zero = (spr: number): NeutralSpr => ({ spr, saved: true });
 
-/** Freeze the counters; and what must be off in MMCR0: BHRBA, EBE, PMCC, PMAO, PMAE, FC56. */
+/** Freeze the counters. */
 const MMCR0_FC = 0x80000000n;
-const MMCR0_OFF = 0x200000n | 0x100000n | 0xc0000n | 0x80n | 0x4000000n | 0x10n;
-const MMCRA_SAMPLE_ENABLE = 0x1n;
 
 /** PPR 0 is no legal priority; the table shows this constant. */
 export const PPR_SHOWN = 0x0010000000000000n;
@@ -34,6 +30,9 @@ export const DEC_SHOWN = 0x7fffffffn;
  * floating point registers.) The save registers SRR0, SRR1, HSRR0 and HSRR1, which show cookie and guest MSR, and the
  * decrementer, which shows `DEC_SHOWN`, are written by `hypervisor-entry.ts`. A register that is neither there nor here
  * is `PASSED`.
+ *
+ * FSCR, MMCR1, MMCR2 and most of MMCR0 and MMCRA are left as they are by that table, for the hypervisor to read and to change. They are the
+ * guest's, and no hypercall needs them: neutral state, as for all such registers (seed 001).
  */
 export const NEUTRAL_SPRS: readonly NeutralSpr[] = [
   ...[SPR.LR, SPR.CTR, SPR.XER, SPR.CFAR].map(zero),
@@ -49,14 +48,14 @@ export const NEUTRAL_SPRS: readonly NeutralSpr[] = [
   ...[SPR.PMC1, SPR.PMC2, SPR.PMC3, SPR.PMC4, SPR.PMC5, SPR.PMC6, SPR.MMCRC].map(zero),
   ...[SPR.TRACE, SPR.EBBHR, SPR.EBBRR, SPR.BESCR, SPR.TIDR, SPR.IC].map(zero),
   { spr: SPR.PPR, saved: true, set: PPR_SHOWN },
-  { spr: SPR.MMCR0, saved: true, keep: ~MMCR0_OFF, set: MMCR0_FC },
-  { spr: SPR.MMCRA, saved: true, keep: ~MMCRA_SAMPLE_ENABLE },
+  { spr: SPR.MMCR0, saved: true, set: MMCR0_FC },
+  ...[SPR.MMCR1, SPR.MMCR2, SPR.MMCRA, SPR.FSCR].map(zero),
 ];
 
 /** Registers that the hypervisor finds and leaves as they are (6.2.1). */
 export const PASSED_SPRS: readonly number[] = [
-  ...[SPR.HSPRG0, SPR.HSPRG1, SPR.LPCR, SPR.LPIDR, SPR.PIDR, SPR.AMOR, SPR.CTRL_READ, SPR.FSCR, SPR.HFSCR, SPR.HDEC],
-  ...[SPR.HRMOR, SPR.LDBAR, SPR.PCR, SPR.PIR, SPR.PSSCR, SPR.TB, SPR.VTB, SPR.DPDES, SPR.MMCR1, SPR.MMCR2],
+  ...[SPR.HSPRG0, SPR.HSPRG1, SPR.LPCR, SPR.LPIDR, SPR.PIDR, SPR.AMOR, SPR.CTRL_READ, SPR.HFSCR, SPR.HDEC],
+  ...[SPR.HRMOR, SPR.LDBAR, SPR.PCR, SPR.PIR, SPR.PSSCR, SPR.TB, SPR.VTB, SPR.DPDES],
 ];
 
 /** The vCPU's registers that are saved beside the general ones. */

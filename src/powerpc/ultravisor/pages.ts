@@ -35,6 +35,11 @@ export function slotOf(svm: Svm, gfn: Gfn): MemSlot | undefined {
   return svm.slots.find(({ first, count }) => gfn >= first && gfn < first + count);
 }
 
+/** Whether a frame was taken away from the secure VM: an access to it is neither memory nor a device. */
+export function isLost(svm: Svm, gfn: Gfn): boolean {
+  return svm.lost.some(({ first, count }) => gfn >= first && gfn < first + count);
+}
+
 /** The page of a frame; undefined if the frame is in no slot. */
 export function pageAt(svm: Svm, gfn: Gfn): Page | undefined {
   const slot = slotOf(svm, gfn);

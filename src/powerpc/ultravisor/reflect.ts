@@ -1,4 +1,4 @@
-import { codeToRegister, H_CODE, H_SET_MODE_RESOURCE, HCALL, HCALL_REGISTERS, MSR, ULTRAVISOR_HCALLS } from '../abi.ts';
+import { codeToRegister, H_CODE, HCALL, HCALL_REGISTERS, MSR, ULTRAVISOR_HCALLS } from '../abi.ts';
 import { levelOf } from '../cpu/msr.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import { traceCall, traceCallReturn, traceServed } from './call-trace.ts';
@@ -9,8 +9,8 @@ import { reflectHypercall } from './hypervisor-entry.ts';
 import { resumeAfterHypervisor } from './injection.ts';
 import { hRtas } from './rtas.ts';
 import type { Svm } from './svm.ts';
+import { noteSetMode } from './svm-lpcr.ts';
 
-const AIL_MASK = 3n;
 const LAST_NUMBER = 0xffffn;
 const RANDOM_BYTES = 8;
 
@@ -59,9 +59,7 @@ export function finishHypercall(
   call: { readonly number: number; readonly out: number },
 ): 'left' {
   const result = port.gpr(0);
-  if (call.number === HCALL.H_SET_MODE && result === 0n && frame.gprs[5] === H_SET_MODE_RESOURCE.AIL) {
-    svm.ail = Number(frame.gprs[4] & AIL_MASK);
-  }
+  if (call.number === HCALL.H_SET_MODE && result === 0n) noteSetMode(svm, frame.gprs[4], frame.gprs[5]);
   frame.gprs[3] = result;
   for (let n = 4; n < 3 + call.out; n++) frame.gprs[n] = port.gpr(n);
   return resumeAfterHypervisor(uv, port, svm, frame);

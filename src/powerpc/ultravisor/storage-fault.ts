@@ -5,7 +5,7 @@ import { type Interrupted, saveFrame } from './frame.ts';
 import { continueGuest, interruptGuest } from './guest-entry.ts';
 import { reflectInterrupt } from './hypervisor-entry.ts';
 import { killSvm } from './kill.ts';
-import { pageAt, setPage } from './pages.ts';
+import { isLost, pageAt, setPage } from './pages.ts';
 import { makeRoom, requestPage, takeFrame } from './secure-frames.ts';
 import type { Svm } from './svm.ts';
 
@@ -33,6 +33,7 @@ export function storageFault(
   const page = gfn === undefined ? undefined : pageAt(svm, gfn);
   if (gfn === undefined || page === undefined) {
     const frame = saveFrame(port, interrupted);
+    if (gfn !== undefined && isLost(svm, gfn)) return killSvm(uv, port, svm, frame, 'its memory was taken away');
     if (fetch) return reflectInterrupt(uv, port, svm, frame, vector);
     return killSvm(uv, port, svm, frame, `it used guest address 0x${port.spr(SPR.ASDR).toString(16)}, in no slot`);
   }

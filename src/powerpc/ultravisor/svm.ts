@@ -133,6 +133,8 @@ export interface Svm {
   state: SvmState;
   /** In ascending order of guest frames. */
   readonly slots: MemSlot[];
+  /** Ranges that were taken away while the SVM was secure: what the guest held there is lost, and they stay out of reach. */
+  readonly lost: MemSlot[];
   /** Where the search for a page to page out goes on. */
   hand: Gfn;
   readonly tree: PartitionScopedTree;
@@ -148,6 +150,6 @@ export interface Svm {
   esm: Esm | null;
   /** Null until the pages are shared. */
   rtas: RtasPages | null;
-  /** The alternate interrupt location that the SVM asked for by H_SET_MODE and got. */
-  ail: number;
+  /** Its own fields of LPCR (`svm-lpcr.ts`), as it had them at UV_ESM and has set them by H_SET_MODE since. */
+  lpcr: bigint;
 }

@@ -29,6 +29,7 @@ import { RTAS_BUFFERS } from './rtas.ts';
 import { askForPage, makeRoom, takeFrame } from './secure-frames.ts';
 import { commitShare } from './share.ts';
 import type { Esm, Svm } from './svm.ts';
+import { svmLpcr } from './svm-lpcr.ts';
 
 const { U_SUCCESS, U_PARAMETER, U_P2, U_RETRY, U_PERMISSION } = U_CODE;
 
@@ -74,6 +75,7 @@ export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupte
     lpid,
     state: 'ACTIVE',
     slots: [],
+    lost: [],
     hand: 0 as Gfn,
     tree: partitionTree,
     normalPateDw0: readPate(uv, lpid).dw0,
@@ -82,7 +84,7 @@ export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupte
     starting: new Map(),
     esm,
     rtas: null,
-    ail: 0,
+    lpcr: svmLpcr(port),
   };
   uv.state.svms.set(lpid, svm);
   traceSvmState(uv, port, lpid, 'NORMAL', 'ACTIVE');

@@ -8,7 +8,8 @@ const { U_SUCCESS, U_PARAMETER, U_P2 } = U_CODE;
 
 /**
  * UV_UNREGISTER_MEM_SLOT: R4 lpid, R5 slotid (3.9). What the slot's pages held is lost: secure frames are scrubbed,
- * ciphertexts outside can never come back, pages of the hypervisor are let go.
+ * ciphertexts outside can never come back, pages of the hypervisor are let go. The range of a secure VM is remembered: it
+ * never comes back as memory.
  */
 export function uvUnregisterMemSlot(uv: UvContext, port: RegisterPort): Outcome {
   const svm = svmOf(uv, port.gpr(4));
@@ -17,7 +18,9 @@ export function uvUnregisterMemSlot(uv: UvContext, port: RegisterPort): Outcome 
   const index = svm.slots.findIndex((slot) => BigInt(slot.id) === id);
   if (index < 0) return U_P2;
 
-  dropPages(uv, port, svm, svm.slots[index]);
+  const slot = svm.slots[index];
+  dropPages(uv, port, svm, slot);
   svm.slots.splice(index, 1);
+  if (svm.state === 'SECURE') svm.lost.push(slot);
   return U_SUCCESS;
 }

@@ -3,7 +3,7 @@ import { ImageError } from '../../image/error.ts';
 import { type FdtReservation, writeFdt } from '../../image/fdt.ts';
 import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
-import { type GuestPhysical, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
+import { type Gfn, type GuestPhysical, gfnOf, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
 import { GuestFault, GuestMemory } from '../kvm/guest-memory.ts';
 import type { SlotCreateJob, SlotDeleteJob } from '../kvm/job.ts';
 import type { Kvm } from '../kvm/kvm.ts';
@@ -81,6 +81,8 @@ const CLIENT_CALL = Uint8Array.of(
  */
 export class Spapr implements UserSpace {
   readonly vm: Vm;
+  /** The guest's frames that are worth attacking: the first two that its image begins with zeros, where it keeps what it computes. */
+  readonly targets: readonly [Gfn, Gfn];
   /** Guest memory with the rights of the VMM. */
   readonly memory: GuestMemory;
   readonly #vty: Vty;
@@ -103,6 +105,7 @@ export class Spapr implements UserSpace {
     this.#kvm = kvm;
     this.#options = options;
     this.#plan = plan;
+    this.targets = targetsOf(plan.kernel);
     const { memory: memorySize } = options;
     this.memory = new GuestMemory(view, kvm.pages);
     this.#vty = new Vty(options.console, options.trace);
@@ -202,6 +205,12 @@ export class Spapr implements UserSpace {
         return undefined;
     }
   }
+}
+
+function targetsOf({ segments, base, end }: KernelImage): [Gfn, Gfn] {
+  const zeros = alignUp(Math.max(...segments.map((s) => s.base + s.bytes.length)), UV_PAGE_SIZE);
+  const first = gfnOf((zeros < end ? zeros : base) as GuestPhysical);
+  return [first, (first + 1) as Gfn];
 }
 
 /** What goes where in guest memory. */

@@ -250,8 +250,18 @@ describe('memory slots (3.8, 3.9)', () => {
     expect(m.uv.report().secureFrames.free).toBe(free + GUEST_FRAMES - 3);
     for (let gfn = 0; gfn < GUEST_FRAMES; gfn++) expect(m.leaf(gfn)).toBe(0n);
     expect(m.ultracall('UV_PAGE_IN', LPID, ciphertext, 3 * PAGE, 0, 16)).toBe(-56);
-    expect(register(m, LPID, 0, GUEST_FRAMES * PAGE, 0, 3)).toBe(0);
-    expect(m.ultracall('UV_PAGE_IN', LPID, ciphertext, 3 * PAGE, 0, 16)).toBe(-55);
+    // The guest was not asked: nothing takes the place of what it lost, not even zeros.
+    expect(register(m, LPID, 0, GUEST_FRAMES * PAGE, 0, 3)).toBe(-56);
+    expect(register(m, LPID, (GUEST_FRAMES - 1) * PAGE, 2 * PAGE, 0, 3)).toBe(-56);
+    expect(register(m, LPID, GUEST_FRAMES * PAGE, PAGE, 0, 3)).toBe(0);
+  });
+
+  it('a secure VM that touches what was unregistered is killed: that is no device', () => {
+    const m = secureMachine();
+    expect(m.fromHypervisor(() => m.ultracall('UV_UNREGISTER_MEM_SLOT', LPID, 3))).toBe(0);
+    m.port.setSpr(SPR.ASDR, 3n * BigInt(PAGE));
+    m.interrupt(VECTOR.HV_DATA_STORAGE, 0x20100n, m.port.currentMsr);
+    expect(m.uv.report().svms[0].state).toBe('DEAD');
   });
 });
 

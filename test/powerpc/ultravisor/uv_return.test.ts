@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HCALL, MSR, SPR, SRR1, VECTOR } from '../../../src/powerpc/abi.ts';
+import { HCALL, LPCR, MSR, SPR, SRR1, VECTOR } from '../../../src/powerpc/abi.ts';
 import { HV_ENTRY, LPID, Machine, PAGE, PIDR, secureMachine } from './machine.ts';
 
 const NIA = 0x20100n;
@@ -139,15 +139,31 @@ describe('UV_RETURN, injected interrupts (6.3 step 5)', () => {
       'DECREMENTER',
       'PRIVILEGED_DOORBELL',
     ),
-  )('%s: SRR0 = own address, SRR1 = own MSR with status of R2, MSR = SF|S|ME|HSRR1[LE]', (_, vector) => {
+  )('%s: SRR0 = own address, SRR1 = own MSR with status of R2, MSR = SF|S|ME, whatever HSRR1 says', (_, vector) => {
     const m = reflected();
     const msr = m.port.spr(SPR.HSRR1) & ~SRR1.STATUS;
     inject(m, vector, 0xffffffffffffffffn, 0xffffffffffffffffn);
     expect(m.nia).toBe(vector);
-    expect(m.port.currentMsr).toBe(MSR.SF | MSR.S | MSR.ME | MSR.LE);
+    expect(m.port.currentMsr).toBe(MSR.SF | MSR.S | MSR.ME);
     expect(m.port.spr(SPR.SRR0)).toBe(NIA + 4n);
     expect(m.port.spr(SPR.SRR1)).toBe(msr | SRR1.STATUS);
     expect(m.port.gpr(3)).toBe(0n);
+  });
+
+  it("the handler's byte order is what the SVM was granted by H_SET_MODE, not the hypervisor's LPCR[ILE] or HSRR1[LE]", () => {
+    for (const result of [0, -4]) {
+      const m = secureMachine();
+      m.serve = () => result;
+      m.hypercall(HCALL.H_SET_MODE, 1, 4, 0, 0);
+      m.hypervise();
+      m.nia = NIA;
+      m.port.currentMsr |= MSR.EE;
+      m.hypercall(HCALL.H_CPPR, 0);
+      m.port.setSpr(SPR.LPCR, m.port.spr(SPR.LPCR) ^ LPCR.ILE ^ LPCR.AIL ^ LPCR.LD ^ LPCR.HR ^ LPCR.UPRT ^ LPCR.GTSE);
+      inject(m, VECTOR.EXTERNAL, 0n, result === 0 ? 0n : MSR.LE);
+      expect(m.port.currentMsr & MSR.LE).toBe(result === 0 ? MSR.LE : 0n);
+      expect(m.port.spr(SPR.LPCR)).toBe(LPCR.LD | LPCR.HR | LPCR.UPRT | (result === 0 ? LPCR.ILE : 0n));
+    }
   });
 
   it.each([

@@ -21,9 +21,10 @@ const WRITABLE = [...SPRS.values(), ...SPECIAL_SPRS.values()]
   .filter((number) => ![SPR.DSCR_USER, SPR.CTRL_WRITE, 13, 898].includes(number as never));
 
 /**
- * What the table of 6.2.1 passes through, copied by hand: "passed through" PIDR; "unchanged" CTRL, FSCR, MMCR1, MMCR2; MMCR0 and MMCRA in part.
+ * What the table of 6.2.1 passes through, copied by hand: "passed through" PIDR; "unchanged" CTRL. It has FSCR, MMCR1, MMCR2 and parts of MMCR0
+ * and MMCRA too: `registers CHANGED` and what it saw of MMCR2 in the attack suite took them off this list.
  */
-const PASSED = ['PIDR', 'CTRL_READ', 'FSCR', 'MMCR0', 'MMCR1', 'MMCR2', 'MMCRA'];
+const PASSED = ['PIDR', 'CTRL_READ'];
 
 const mix = (n: number, seed: bigint): bigint =>
   BigInt.asUintN(64, (BigInt(n) + 1n) * 0x9e3779b97f4a7c15n * (2n * seed + 1n)) | (seed + 1n);
@@ -124,7 +125,7 @@ describe('what the hypervisor reads of a stopped SVM, for all registers that the
     const allowed = [...test.shown, ...PASSED];
     expect(differing.filter((name) => !allowed.includes(name))).toEqual([]);
     // The experiment would notice: what may show does.
-    for (const name of [...test.shown, 'PIDR', 'FSCR', 'MMCR1']) expect(differing).toContain(name);
+    for (const name of [...test.shown, ...PASSED]) expect(differing).toContain(name);
     for (const [i, { machine, cpu }] of [one, two].entries()) {
       const seed = BigInt(i);
       const back = comeBack(machine, cpu);

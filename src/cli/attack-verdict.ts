@@ -1,0 +1,118 @@
+import { SECURE_ADDRESS_BIT, U_CODE, ULTRACALL, ultracallName } from '../powerpc/abi.ts';
+import type { Means } from '../powerpc/kvm/hostile/toolbox.ts';
+import type { VictimRun } from './attack-experiment.ts';
+
+/** What an attack did to its victim, judged from evidence on both sides. */
+export interface Verdict {
+  /** How many of the secret's words the attacker holds. */
+  readonly learned: number;
+  /** The victim said something that it does not say below an honest hypervisor. */
+  readonly changed: boolean;
+  /**
+   * `lost`: learned or changed. `none`: the victim did all that it does below an honest hypervisor. `denied`: it did the beginning of that, and was
+   * stopped. `never secure`: it asked for secure mode, was refused, and had no secret.
+   */
+  readonly effect: 'lost' | 'none' | 'denied' | 'never secure';
+  /** What stood in the way, from the events of the run; empty on a normal VM. */
+  readonly stoppedBy: readonly string[];
+}
+
+/** @param honest the victim in the same kind of VM below an honest hypervisor */
+export function judge(run: VictimRun, honest: VictimRun): Verdict {
+  const learned = run.secret.filter((word, i) => run.sighted.has(i) || holds(run.loot, word)).length;
+  const refused = run.protected && run.vmState === 'normal';
+  const changed = !refused && !isBeginning(run, honest);
+  const stoppedBy = run.protected ? barriers(run) : [];
+  if (learned > 0 || changed) return { learned, changed, effect: 'lost', stoppedBy };
+  if (refused) return { learned, changed, effect: 'never secure', stoppedBy };
+  return { learned, changed, effect: run.console === honest.console ? 'none' : 'denied', stoppedBy };
+}
+
+/** A victim that ends of its own accord has said everything; one that is stopped may have said less, but nothing else. */
+function isBeginning(run: VictimRun, honest: VictimRun): boolean {
+  if (run.console === honest.console) return true;
+  return run.outcome.kind !== 'poweroff' && honest.console.startsWith(run.console);
+}
+
+/** In either byte order. */
+function holds(loot: readonly Uint8Array[], word: Uint8Array): boolean {
+  const needles = [word, word.toReversed()].map((bytes) => Buffer.from(bytes));
+  return loot.some((bytes) => {
+    const haystack = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return needles.some((needle) => haystack.includes(needle));
+  });
+}
+
+/** Calls that a guest makes, and the one that a killed SVM has for its answer. */
+const NOT_OF_AN_ATTACK: ReadonlySet<number> = new Set([
+  ULTRACALL.UV_RETURN,
+  ULTRACALL.UV_ESM,
+  ULTRACALL.UV_SHARE_PAGE,
+  ULTRACALL.UV_UNSHARE_PAGE,
+  ULTRACALL.UV_UNSHARE_ALL_PAGES,
+]);
+
+/** What is so where nothing was refused and the victim noticed nothing. */
+const WITHOUT_EFFECT: ReadonlyMap<Means, string> = new Map([
+  ['reading registers', 'registers are neutral at every exit'],
+  ['changing registers', 'the Ultravisor puts the registers back'],
+  ['resuming elsewhere', 'the Ultravisor resumes where it stopped'],
+  ['injecting an interrupt', 'the Ultravisor delivers none that is masked'],
+  ['keeping a translation', 'UV_PAGE_OUT forgets translations first'],
+  ['answering RTAS', 'the answer goes through a bounce buffer'],
+]);
+
+function barriers(run: VictimRun): string[] {
+  const found = [...deaths(run), ...memoryRefusals(run), ...registerRefusals(run), ...callRefusals(run)];
+  if (run.attempts.has('load') && pagedOut(run)) found.push('ciphertext');
+  if (found.length > 0) return found;
+  const looks = run.machine.view?.observations.length ?? 0;
+  if (looks > 0) return [`not in any register or page at ${looks} looks`];
+  if (run.attempts.size === 0) return ['the hypervisor is never asked'];
+  return [...run.attempts.keys()].map((means) => WITHOUT_EFFECT.get(means)).filter((text) => text !== undefined);
+}
+
+function deaths({ events }: VictimRun): string[] {
+  const texts = events.filter((event) => event.type === 'note').map(({ text }) => text);
+  return texts.flatMap((text) => {
+    const [, killed] = /^the SVM in LPID \d+ is killed: (.*)$/.exec(text) ?? [];
+    const [, aborted] = /^UV_ESM of LPID \d+ is aborted: (.*)$/.exec(text) ?? [];
+    return [killed && `SVM killed: ${killed}`, aborted && `UV_ESM aborted: ${aborted}`].filter((t) => t !== undefined);
+  });
+}
+
+function memoryRefusals({ events }: VictimRun): string[] {
+  const refused = events.filter((event) => event.type === 'refused-access');
+  const secure = refused.filter(({ address }) => address >= BigInt(SECURE_ADDRESS_BIT));
+  const byDevice = secure.filter(({ agent }) => agent === 'device').length;
+  const byCpu = secure.length - byDevice;
+  return [
+    ...(byCpu > 0 ? [`machine check: secure memory (${byCpu} times)`] : []),
+    ...(byDevice > 0 ? [`device error: secure memory (${byDevice} times)`] : []),
+  ];
+}
+
+function registerRefusals({ attempts }: VictimRun): string[] {
+  const refused = (['mfspr', 'mtspr'] as const).filter((means) => (attempts.get(means)?.refused ?? 0) > 0);
+  return refused.map((means) => `HEAI at ${means} (${attempts.get(means)?.refused} times)`);
+}
+
+function callRefusals({ events }: VictimRun): string[] {
+  const counts = new Map<string, number>();
+  for (const event of events) {
+    if (event.type !== 'call-return' || event.kind !== 'ultracall' || event.result === 0n) continue;
+    if (NOT_OF_AN_ATTACK.has(event.number)) continue;
+    const text = `${ultracallName(event.number)}: ${codeName(event.result)}`;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([text, count]) => (count > 1 ? `${text} (${count} times)` : text));
+}
+
+function codeName(result: bigint): string {
+  const code = BigInt.asIntN(64, result);
+  return Object.entries(U_CODE).find(([, value]) => BigInt(value) === code)?.[0] ?? `${code}`;
+}
+
+function pagedOut({ events }: VictimRun): boolean {
+  return events.some((event) => event.type === 'page-state' && event.to === 'PAGEDOUT');
+}

@@ -1,0 +1,51 @@
+import { aliasPage } from './alias-page.ts';
+import type { Attack } from './attack.ts';
+import { changeLpcr } from './change-lpcr.ts';
+import { changeRegisters } from './change-registers.ts';
+import { dma } from './dma.ts';
+import { dropPage } from './drop-page.ts';
+import { foreignPage } from './foreign-page.ts';
+import { injectMasked } from './inject-masked.ts';
+import { leaveOutSlot } from './leave-out-slot.ts';
+import { lieAboutSlots } from './lie-about-slots.ts';
+import { otherPartition } from './other-partition.ts';
+import { overwritePage } from './overwrite-page.ts';
+import { partitionTable } from './partition-table.ts';
+import { predictRandom } from './predict-random.ts';
+import { readMemory } from './read-memory.ts';
+import { readRegisters } from './read-registers.ts';
+import { replayCookie } from './replay-cookie.ts';
+import { replayPage } from './replay-page.ts';
+import { resumeElsewhere } from './resume-elsewhere.ts';
+import { rtasAnswer } from './rtas-answer.ts';
+import { staleTranslation } from './stale-translation.ts';
+import { swapPages } from './swap-pages.ts';
+import { ultravisorRegisters } from './ultravisor-registers.ts';
+import { writeMemory } from './write-memory.ts';
+
+/** All hostile hypervisors, in the order in which they are listed: memory, registers, what governs both, and the VM as a whole. */
+export const ATTACKS: readonly Attack[] = [
+  readMemory,
+  writeMemory,
+  overwritePage,
+  replayPage,
+  swapPages,
+  aliasPage,
+  foreignPage,
+  dropPage,
+  staleTranslation,
+  dma,
+  readRegisters,
+  predictRandom,
+  changeRegisters,
+  changeLpcr,
+  resumeElsewhere,
+  injectMasked,
+  replayCookie,
+  otherPartition,
+  rtasAnswer,
+  partitionTable,
+  ultravisorRegisters,
+  lieAboutSlots,
+  leaveOutSlot,
+];
