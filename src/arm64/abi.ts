@@ -146,3 +146,34 @@ export const SCTLR = {
 
 /** Interrupt numbers of private peripherals (arm64-pkvm.md 9.4). */
 export const PPI = { maintenance: 25, hypTimer: 26, virtualTimer: 27, physicalTimer: 30 } as const;
+
+/** Errors of the hyp's calls: negative values of Linux's errno (arm64-pkvm.md 0.3). */
+export const ERRNO = {
+  EPERM: -1,
+  ENOENT: -2,
+  EIO: -5,
+  E2BIG: -7,
+  EAGAIN: -11,
+  ENOMEM: -12,
+  EFAULT: -14,
+  EBUSY: -16,
+  EEXIST: -17,
+  ENODEV: -19,
+  EINVAL: -22,
+  ERANGE: -34,
+  ENOSYS: -38,
+  EOPNOTSUPP: -95,
+  EHWPOISON: -133,
+} as const;
+/** 0, or one of `ERRNO`. */
+export type Errno = 0 | (typeof ERRNO)[keyof typeof ERRNO];
+
+/** Page-table code in the forms that Linux had it (arm64-pkvm.md 0.2): full isolation, memory isolation, and seed 004's. */
+export type PkvmProfile = 'I' | 'M' | 'L';
+
+/** Pages are 4 KiB here; page frame numbers count them. */
+export const ARM_PAGE_SHIFT = 12;
+export const ARM_PAGE_SIZE = 4096;
+
+/** Owners of memory (arm64-pkvm.md 1.1). */
+export const OWNER = { host: 0, hyp: 1, guest: 2 } as const;

@@ -70,6 +70,20 @@ export class HostView {
   }
 
   /** @throws AccessRefused */
+  readU64Le(address: RealAddress): bigint {
+    const at = this.#check(address, 8, false);
+    if (this.recording) this.#reads.push({ address, length: 8 });
+    return this.#memory.store.view.getBigUint64(at, true);
+  }
+
+  /** @throws AccessRefused */
+  writeU64Le(address: RealAddress, value: bigint): void {
+    const at = this.#check(address, 8, true);
+    this.#memory.store.view.setBigUint64(at, BigInt.asUintN(64, value), true);
+    this.#memory.store.written(at, 8);
+  }
+
+  /** @throws AccessRefused */
   readU32(address: RealAddress): number {
     const at = this.#check(address, 4, false);
     if (this.recording) this.#reads.push({ address, length: 4 });
