@@ -2,12 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
-
-// As bin/cloister.js does.
-try {
-  setFlagsFromString('--experimental-wasm-branch-hinting');
-} catch {}
+import '../bin/v8-flags.js';
 
 const [, , dist, json] = process.argv;
 const { image, cmdline = '', interpret = false, protected: isProtected = false } = JSON.parse(json);

@@ -1,12 +1,6 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
-
-// V8 of Node 20 to 24 honours WebAssembly branch hints only under this flag, and reads it when it first compiles a
-// module. Another V8 may have dropped the flag; hints only cost speed, so that is no reason to stop.
-try {
-  setFlagsFromString('--experimental-wasm-branch-hinting');
-} catch {}
+import './v8-flags.js';
 
 const entry = new URL('../dist/cli/main.js', import.meta.url);
 if (existsSync(entry)) {

@@ -1,8 +1,11 @@
-import { CODE, PAGE_SHIFT, PAGE_SIZE } from './layout.ts';
+import { CODE, PAGE_SHIFT, PAGE_SIZE, SLOT } from './layout.ts';
 import type { Store } from './store.ts';
 
 /** How many pages of decode slots a machine keeps: code that is executed at the same time beyond this is decoded again and again. */
 const POOL_PAGES = 2048;
+
+/** Slots of a page, and one behind them that says so. */
+const SLOTS_BYTES = PAGE_SIZE + 64;
 
 /** Longest instruction less the smallest alignment: how far before a changed byte an instruction can start. */
 const REACH = 4;
@@ -13,7 +16,7 @@ const REACH = 4;
  */
 export class DecodeCache {
   /** Bytes of the store that the cache takes. */
-  static readonly bytes = (POOL_PAGES + 1) * PAGE_SIZE;
+  static readonly bytes = POOL_PAGES * SLOTS_BYTES + PAGE_SIZE;
   readonly #store: Store;
   readonly #pool: number;
   readonly #pages = new Map<number, number>();
@@ -22,7 +25,7 @@ export class DecodeCache {
   /** @param whenFull called before all slots are dropped: whoever holds a delta must forget it */
   constructor(store: Store, whenFull: () => void) {
     this.#store = store;
-    this.#pool = store.reserve(POOL_PAGES * PAGE_SIZE, PAGE_SIZE);
+    this.#pool = store.reserve(POOL_PAGES * SLOTS_BYTES, PAGE_SIZE);
     this.#whenFull = whenFull;
   }
 
@@ -35,7 +38,8 @@ export class DecodeCache {
     let slots = this.#pages.get(key);
     if (slots === undefined) {
       if (this.#pages.size === POOL_PAGES) this.#dropAll();
-      slots = this.#pool + this.#pages.size * PAGE_SIZE;
+      slots = this.#pool + this.#pages.size * SLOTS_BYTES;
+      this.#store.u16[(slots + PAGE_SIZE) >>> 1] = SLOT.pageEnd;
       this.#pages.set(key, slots);
       this.#store.hasCode[hostPage] = (this.#store.hasCode[hostPage] as number) | CODE.decoded;
     }
@@ -57,7 +61,7 @@ export class DecodeCache {
 
   #dropAll(): void {
     this.#whenFull();
-    this.#store.bytes.fill(0, this.#pool, this.#pool + POOL_PAGES * PAGE_SIZE);
+    this.#store.bytes.fill(0, this.#pool, this.#pool + POOL_PAGES * SLOTS_BYTES);
     const { hasCode } = this.#store;
     for (const key of this.#pages.keys()) hasCode[key >>> 1] = (hasCode[key >>> 1] as number) & ~CODE.decoded;
     this.#pages.clear();

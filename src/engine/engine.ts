@@ -4,7 +4,7 @@ import type { AccessKind, Translation } from './cpu-model.ts';
 import { DecodeCache } from './decode-cache.ts';
 import type { InstructionSet } from './instruction.ts';
 import { buildInterpreter, HandlerTable, INTERPRETER_IMPORTS } from './interpreter.ts';
-import { CODE, CONTEXT, EXIT, HELPER_RESULT, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SLOT } from './layout.ts';
+import { CODE, CONTEXT, EXIT, HELPER_RESULT, MAX_BUDGET, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SLOT } from './layout.ts';
 import { REGION_IMPORTS, STORE_NEEDS_INTERPRETER } from './region-emitter.ts';
 import type { Mode } from './semantics.ts';
 import { following } from './specialize.ts';
@@ -24,9 +24,14 @@ export interface EngineOptions {
 /** A built interpreter. */
 interface Interpreter {
   readonly run: (context: number) => number;
-  /** How many instructions it has handlers for, counted by decode slot. */
-  readonly handlers: number;
+  /** Decode slots that it has handlers for. */
+  readonly slots: ReadonlySet<number>;
+  /** How often it was built. */
+  readonly builds: number;
 }
+
+/** Times that an interpreter grows by what lies on one more page; then it gets a handler for everything. */
+const MAX_GROWTHS = 6;
 
 const DEFAULT_HOT_THRESHOLD = 1000;
 
@@ -51,8 +56,6 @@ export class Engine<M extends Mode> {
   readonly #imports: WebAssembly.Imports;
   readonly #translator: Translator<M> | null;
   #current: CpuContext<M> | null = null;
-  /** Host address of the page that was fetched from last by a slow fetch. */
-  #lastCodePage = 0;
   /** A fetch faulted: no instruction was charged. */
   #fetchFault = false;
 
@@ -99,10 +102,11 @@ export class Engine<M extends Mode> {
   /**
    * Runs a context until the budget is used up or its model sets `stopRequested`. A trap, and an attempt at an instruction that faults, count
    * like an instruction, so that every run ends.
-   * @param budget instructions, 1 to 2^31 - 1
+   * @param budget instructions, 1 to `MAX_BUDGET`
    * @returns instructions executed
    */
   run(context: CpuContext<M>, budget: number): number {
+    if (!(budget >= 1 && budget <= MAX_BUDGET)) throw new RangeError(`a run cannot have ${budget} instructions`);
     const { i32 } = this.store;
     const budgetAt = (context.base + CONTEXT.budget) >>> 2;
     i32[budgetAt] = budget;
@@ -128,7 +132,7 @@ export class Engine<M extends Mode> {
       case EXIT.helper:
         return;
       case EXIT.unbuilt:
-        this.#growInterpreter(context.mode);
+        this.#growInterpreter(context.mode, i32[(context.base + CONTEXT.exitArgument) >>> 2] as number);
         return;
       case EXIT.hot:
         this.#translator?.translate(context);
@@ -163,28 +167,27 @@ export class Engine<M extends Mode> {
     context.model.undefinedInstruction(head, tail);
   }
 
-  /** The mode's interpreter; at first one without any handler. */
+  /** The mode's interpreter; a new one has no handlers. */
   #interpreter(mode: M): Interpreter {
-    return this.#interpreters.get(mode.key) ?? this.#build(mode, new Set());
+    return this.#interpreters.get(mode.key) ?? this.#build(mode, new Set(), 0);
   }
 
-  /** An instruction has no handler: the first time, everything on its page gets one, the second time every instruction. */
-  #growInterpreter(mode: M): void {
-    const isEmpty = this.#interpreters.get(mode.key)?.handlers === 0;
-    this.#build(mode, isEmpty ? this.#slotsOnPage(this.#lastCodePage, mode) : undefined);
+  /** An instruction has no handler: everything on its page gets one, or everything at all if that has happened often. */
+  #growInterpreter(mode: M, host: number): void {
+    const { slots, builds } = this.#interpreter(mode);
+    const all = this.#table.handlers.map((_, i) => SLOT.firstHandler + i);
+    const more = builds > MAX_GROWTHS ? all : [...slots, ...this.#slotsOnPage(host & ~PAGE_MASK, mode)];
+    this.#build(mode, new Set(more), builds);
   }
 
-  #build(mode: M, only?: ReadonlySet<number>): Interpreter {
+  #build(mode: M, slots: ReadonlySet<number>, builds: number): Interpreter {
     const bytes = buildInterpreter(this.#table, this.#layout, mode, this.store.wasmPages, {
       translate: this.#options.translate,
       hotThreshold: this.#options.hotThreshold,
-      ...(only && { only }),
+      only: slots,
     });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
-    const built = {
-      run: instance.exports.run as Interpreter['run'],
-      handlers: only?.size ?? this.#table.handlers.length,
-    };
+    const built = { run: instance.exports.run as Interpreter['run'], slots, builds: builds + 1 };
     this.#interpreters.set(mode.key, built);
     return built;
   }
@@ -193,7 +196,8 @@ export class Engine<M extends Mode> {
   #slotsOnPage(page: number, mode: M): Set<number> {
     const slots = new Set<number>();
     for (let at = 0; at < PAGE_SIZE; at += this.isa.alignment) {
-      const bytes = this.store.bytes.subarray(page + at, page + Math.min(at + 6, PAGE_SIZE));
+      const start = (page >>> 0) + at;
+      const bytes = this.store.bytes.subarray(start, start + Math.min(6, PAGE_SIZE - at));
       slots.add(this.#table.slotOf(...this.#words(bytes, mode)));
     }
     return slots;
@@ -284,7 +288,6 @@ export class Engine<M extends Mode> {
       throw new Error(`the CPU model let a fetch at 0x${context.pc.toString(16)} pass`);
     const { i32 } = this.store;
     const hostPage = t.host >>> PAGE_SHIFT;
-    this.#lastCodePage = t.host & ~PAGE_MASK;
     const fresh = this.store.hasCode[hostPage] === 0;
     const delta = this.#decoded.deltaFor(hostPage, context.mode.instructionsBigEndian);
     if (fresh) for (const c of this.#contexts) c.tlb.flushData();

@@ -85,8 +85,8 @@ export interface InterpreterOptions {
   /** Passes of a loop head or call target before it is reported as hot. */
   readonly hotThreshold: number;
   /**
-   * Decode slots to build handlers for; the others leave with `EXIT.unbuilt`. Default: all. Many modes are entered for a few instructions only, and a
-   * whole interpreter costs more than they do.
+   * Decode slots to build handlers for; the others leave with `EXIT.unbuilt`. Default: all. Many modes are entered for a few instructions only, most
+   * programs use few of all instructions, and a whole interpreter costs V8 seconds to optimise.
    */
   readonly only?: ReadonlySet<number>;
 }
@@ -123,7 +123,11 @@ export function buildInterpreter<M extends Mode>(
 }
 
 /** Decode slots that always have a handler. */
-const RESERVED_SLOTS = [SLOT.undecoded, SLOT.undefined, SLOT.crossing, SLOT.executeEnd];
+const RESERVED_SLOTS = [SLOT.undecoded, SLOT.undefined, SLOT.crossing, SLOT.executeEnd, SLOT.pageEnd];
+
+/** What an instruction takes from the distance of `hostPc` to `limit`; also how far most of them move `hostPc`, which then need not count. */
+const CHARGE = 4;
+const CHARGE_SHIFT = 2;
 
 class InterpreterBuilder<M extends Mode> {
   readonly #table: HandlerTable<M>;
@@ -147,19 +151,25 @@ class InterpreterBuilder<M extends Mode> {
   readonly #hostPc: number;
   readonly #pcDelta: number;
   readonly #slotDelta: number;
-  readonly #budget: number;
+  /**
+   * Where `hostPc` would be when the budget is used up, if all instructions were `CHARGE` bytes long: `CHARGE` times the budget, with the instruction at
+   * hand in it, lies between the two. While no page is at hand it is that distance alone.
+   */
+  readonly #limit: number;
   readonly #exit: number;
   readonly #dataTlb: number;
-  readonly #instructionTlb: number;
-  readonly #regionHash: number;
   readonly #head: number;
   readonly #tail: number;
   #leaveAtNia: Label = { depth: 0 };
   #leaveHere: Label = { depth: 0 };
+  #leaveCounted: Label = { depth: 0 };
+  #usedUp: Label = { depth: 0 };
   #enter: Label = { depth: 0 };
   #dispatch: Label = { depth: 0 };
   /** Locals of the temporaries of the handler at hand. */
   #temps: number[] = [];
+  /** Of the temporaries, those that are this far from the instruction at hand. */
+  #distances = new Map<number, Expr<I32>>();
   #files: readonly SlotFile[] = [];
   #length = 0;
 
@@ -188,11 +198,9 @@ class InterpreterBuilder<M extends Mode> {
     this.#hostPc = b.local(I32);
     this.#pcDelta = b.local(I64);
     this.#slotDelta = b.local(I32);
-    this.#budget = b.local(I32);
+    this.#limit = b.local(I32);
     this.#exit = b.local(I32);
     this.#dataTlb = b.local(I32);
-    this.#instructionTlb = b.local(I32);
-    this.#regionHash = b.local(I32);
     this.#head = b.local(I32);
     this.#tail = b.local(I32);
   }
@@ -203,44 +211,46 @@ class InterpreterBuilder<M extends Mode> {
       this.#leaveAtNia = leaveAtNia;
       b.block((leaveHere) => {
         this.#leaveHere = leaveHere;
-        this.#prologue();
-        b.loop((enter) => {
-          this.#enter = enter;
-          this.#emitEnter();
-          b.loop((dispatch) => {
-            this.#dispatch = dispatch;
-            this.#emitHandlers();
+        b.block((leaveCounted) => {
+          this.#leaveCounted = leaveCounted;
+          b.block((usedUp) => {
+            this.#usedUp = usedUp;
+            this.#loadSelection();
+            b.set(this.#nia, i64.load(this.#context, CONTEXT.pc));
+            b.loop((enter) => {
+              this.#enter = enter;
+              this.#emitEnter();
+              b.loop((dispatch) => {
+                this.#dispatch = dispatch;
+                this.#emitHandlers();
+              });
+            });
+            b.unreachable();
           });
+          b.set(this.#nia, this.#following(this.#pc()));
+          b.set(this.#limit, i32.const(0));
+          this.#leave(EXIT.budget, leaveAtNia);
         });
-        b.unreachable();
+        b.set(this.#limit, i32.sub(localGet(I32, this.#limit), i32.const(CHARGE)));
       });
       b.set(this.#nia, this.#pc());
+      b.set(this.#limit, this.#distance());
     });
     b.store64(this.#context, localGet(I64, this.#nia), CONTEXT.pc);
-    b.store32(this.#context, localGet(I32, this.#budget), CONTEXT.budget);
+    b.store32(this.#context, i32.shrU(localGet(I32, this.#limit), i32.const(CHARGE_SHIFT)), CONTEXT.budget);
     b.push(localGet(I32, this.#exit));
     this.#module.function(b, 'run');
     return this.#module.finish();
   }
 
-  #prologue(): void {
-    const b = this.#b;
-    this.#loadSelection();
-    b.set(this.#nia, i64.load(this.#context, CONTEXT.pc));
-  }
-
-  /** The budget and the TLBs in use, as TypeScript left them. */
+  /** The budget and the TLB in use, as TypeScript left them. */
   #loadSelection(): void {
-    const from: [number, number][] = [
-      [this.#budget, CONTEXT.budget],
-      [this.#dataTlb, CONTEXT.dataTlb],
-      [this.#instructionTlb, CONTEXT.instructionTlb],
-      [this.#regionHash, CONTEXT.regionHash],
-    ];
-    for (const [local, offset] of from) this.#b.set(local, i32.load(this.#context, offset));
+    const b = this.#b;
+    b.set(this.#limit, i32.shl(i32.load(this.#context, CONTEXT.budget), i32.const(CHARGE_SHIFT)));
+    b.set(this.#dataTlb, i32.load(this.#context, CONTEXT.dataTlb));
   }
 
-  /** Finds the page of `nia` in the instruction TLB and points the fetch at it. */
+  /** Finds the page of `nia` in the instruction TLB and points the fetch at it. Something must be left of the budget. */
   #emitEnter(): void {
     const b = this.#b;
     const nia = localGet(I64, this.#nia);
@@ -249,7 +259,7 @@ class InterpreterBuilder<M extends Mode> {
         i32.shrU(low32(nia), i32.const(PAGE_SHIFT - INSTRUCTION_TLB.entryShift)),
         i32.const((INSTRUCTION_TLB.entries - 1) << INSTRUCTION_TLB.entryShift),
       );
-      const entry = b.let(i32.add(localGet(I32, this.#instructionTlb), index));
+      const entry = b.let(i32.add(i32.load(this.#context, CONTEXT.instructionTlb), index));
       b.if(
         i64.eq(i64.load(entry, INSTRUCTION_TLB.base), i64.and(nia, i64.const(this.#pageMask))),
         () => {
@@ -257,8 +267,7 @@ class InterpreterBuilder<M extends Mode> {
           b.set(this.#slotDelta, i32.load(entry, INSTRUCTION_TLB.delta));
         },
         () => {
-          this.#stopIfUsedUp(this.#leaveAtNia);
-          this.#tellFetch(nia);
+          this.#tellFetch(nia, localGet(I32, this.#limit));
           b.callStatement(this.#fetch, [low32(nia), high32(nia)]);
           b.popTo(this.#hostPc);
           b.if(i32.eqz(localGet(I32, this.#hostPc)), () => this.#leave(EXIT.fault, this.#leaveAtNia));
@@ -268,6 +277,7 @@ class InterpreterBuilder<M extends Mode> {
       );
     });
     b.set(this.#pcDelta, i64.sub(nia, i64.extendU(localGet(I32, this.#hostPc))));
+    b.set(this.#limit, i32.add(localGet(I32, this.#limit), localGet(I32, this.#hostPc)));
   }
 
   #emitHandlers(): void {
@@ -291,6 +301,7 @@ class InterpreterBuilder<M extends Mode> {
       b.scope(() => this.#emitSlot(number));
     }
     b.closeBlock();
+    b.store32(this.#context, localGet(I32, this.#hostPc), CONTEXT.exitArgument);
     this.#leave(EXIT.unbuilt, this.#leaveHere);
   }
 
@@ -299,28 +310,36 @@ class InterpreterBuilder<M extends Mode> {
     switch (number) {
       case SLOT.undecoded: {
         const hostPc = localGet(I32, this.#hostPc);
-        b.callStatement(this.#decode, [hostPc, i32.add(hostPc, localGet(I32, this.#slotDelta))]);
-        b.br(this.#dispatch);
+        this.#aside(() => {
+          b.callStatement(this.#decode, [hostPc, i32.add(hostPc, localGet(I32, this.#slotDelta))]);
+          b.br(this.#dispatch);
+        });
         return;
       }
       case SLOT.undefined:
-        this.#charge();
         b.store32(this.#context, localGet(I32, this.#hostPc), CONTEXT.exitArgument);
-        this.#leave(EXIT.undefined, this.#leaveHere);
+        this.#leave(EXIT.undefined, this.#leaveCounted);
         return;
       case SLOT.crossing: {
-        this.#stopIfUsedUp(this.#leaveHere);
         const done = b.temp(I32);
         const pc = b.let(this.#pc());
-        this.#tellFetch(pc);
-        b.callStatement(this.#crossing, [low32(pc), high32(pc)]);
-        b.popTo(done);
-        b.if(i32.eqz(localGet(I32, done)), () => this.#leave(EXIT.fault, this.#leaveHere));
-        this.#runBuffer(pc);
+        this.#aside(() => {
+          this.#tellFetch(pc, this.#distance());
+          b.callStatement(this.#crossing, [low32(pc), high32(pc)]);
+          b.popTo(done);
+          b.if(i32.eqz(localGet(I32, done)), () => this.#leave(EXIT.fault, this.#leaveHere));
+          this.#runBuffer(pc);
+        });
         return;
       }
       case SLOT.executeEnd:
         b.set(this.#nia, i64.load(this.#context, CONTEXT.executeReturn));
+        b.set(this.#limit, this.#distance());
+        b.br(this.#enter);
+        return;
+      case SLOT.pageEnd:
+        b.set(this.#nia, this.#wrapped(this.#pc()));
+        b.set(this.#limit, this.#distance());
         b.br(this.#enter);
         return;
       default: {
@@ -336,23 +355,25 @@ class InterpreterBuilder<M extends Mode> {
 
   #emitHandler(instruction: Instruction<M>, meaning: Meaning): void {
     const b = this.#b;
-    this.#charge();
     this.#temps = [];
+    this.#distances.clear();
     this.#files = meaning.files;
     this.#length = instruction.pattern.length;
     this.#fetchWords(meaning.statements);
     const falls = this.#emitStatements(meaning.statements);
     if (!falls) return;
     b.set(this.#hostPc, i32.add(localGet(I32, this.#hostPc), i32.const(this.#length)));
-    b.if(
-      i32.eqz(i32.and(localGet(I32, this.#hostPc), i32.const(PAGE_MASK))),
-      () => {
-        b.set(this.#nia, this.#wrapped(this.#pc()));
-        b.br(this.#enter);
-      },
-      undefined,
-      'unlikely',
-    );
+    if (this.#length !== CHARGE) {
+      b.set(this.#limit, i32.add(localGet(I32, this.#limit), i32.const(this.#length - CHARGE)));
+    }
+    this.#next();
+  }
+
+  /** Goes on with the instruction that `hostPc` has come to. */
+  #next(): void {
+    const b = this.#b;
+    const limit = localGet(I32, this.#limit);
+    b.brIf(i32.eq(localGet(I32, this.#hostPc), limit), this.#usedUp, 'unlikely');
     b.br(this.#dispatch);
   }
 
@@ -401,11 +422,12 @@ class InterpreterBuilder<M extends Mode> {
     const b = this.#b;
     const exits: AccessExits = {
       beforeSlow: () => this.#tellPlace(),
-      fault: () => this.#leave(EXIT.fault, this.#leaveHere),
+      fault: () => this.#leave(EXIT.fault, this.#leaveCounted),
     };
     const dataTlb = localGet(I32, this.#dataTlb);
     switch (s.kind) {
       case 'let':
+        this.#noteDistance(s.temp, s.value);
         b.set(this.#temp(s.temp), s.value);
         return true;
       case 'set':
@@ -434,28 +456,32 @@ class InterpreterBuilder<M extends Mode> {
       case 'trap':
         b.store32(this.#context, i32.const(s.cause), CONTEXT.exit);
         b.store32(this.#context, s.argument, CONTEXT.exitArgument);
-        this.#leave(EXIT.trap, this.#leaveHere);
+        this.#leave(EXIT.trap, this.#leaveCounted);
         return false;
       case 'helper': {
         const next = b.let(this.#nextPc());
-        this.#tellPlace();
         const result = b.temp(I32);
-        b.callStatement(this.#helper, [i32.const(s.helper), s.a, s.b]);
-        b.popTo(result);
-        b.if(i32.eqz(localGet(I32, result)), () => b.return(i32.const(EXIT.helper)));
-        this.#loadSelection();
-        b.set(this.#nia, next);
-        b.brIf(i32.eq(localGet(I32, result), i32.const(HELPER_RESULT.goOn)), this.#enter);
-        this.#leave(EXIT.none, this.#leaveAtNia);
+        this.#aside(() => {
+          this.#tellPlace();
+          b.callStatement(this.#helper, [i32.const(s.helper), s.a, s.b]);
+          b.popTo(result);
+          b.if(i32.eqz(localGet(I32, result)), () => b.return(i32.const(EXIT.helper)));
+          this.#loadSelection();
+          b.set(this.#nia, next);
+          const stops = i32.ne(localGet(I32, result), i32.const(HELPER_RESULT.goOn));
+          b.if(i32.or(stops, i32.eqz(localGet(I32, this.#limit))), () => this.#leave(EXIT.none, this.#leaveAtNia));
+          b.br(this.#enter);
+        });
         return false;
       }
       case 'execute': {
         const pc = b.let(this.#pc());
         b.store64(this.#context, s.text, CONTEXT.executeText);
-        b.store64(this.#context, pc, CONTEXT.pc);
-        b.callStatement(this.#execute, [i32.const(this.#length)]);
-        b.set(this.#budget, i32.add(localGet(I32, this.#budget), i32.const(1)));
-        this.#runBuffer(pc);
+        this.#aside(() => {
+          b.store64(this.#context, pc, CONTEXT.pc);
+          b.callStatement(this.#execute, [i32.const(this.#length)]);
+          this.#runBuffer(pc);
+        });
         return false;
       }
     }
@@ -463,35 +489,44 @@ class InterpreterBuilder<M extends Mode> {
 
   /** Puts pc and budget of the instruction at hand into the context, for whoever looks while it is not done. */
   #tellPlace(): void {
-    this.#b.store64(this.#context, this.#pc(), CONTEXT.pc);
-    this.#b.store32(this.#context, localGet(I32, this.#budget), CONTEXT.budget);
+    this.#tellFetch(this.#pc(), this.#distance());
   }
 
-  /** The same for a fetch, which is ahead of counting its instruction. */
-  #tellFetch(pc: Expr<I64>): void {
+  /** @param distance as `limit` without a page at hand */
+  #tellFetch(pc: Expr<I64>, distance: Expr<I32>): void {
+    const left = i32.shrU(i32.sub(distance, i32.const(CHARGE)), i32.const(CHARGE_SHIFT));
     this.#b.store64(this.#context, pc, CONTEXT.pc);
-    this.#b.store32(this.#context, i32.sub(localGet(I32, this.#budget), i32.const(1)), CONTEXT.budget);
+    this.#b.store32(this.#context, left, CONTEXT.budget);
+  }
+
+  #distance(): Expr<I32> {
+    return i32.sub(localGet(I32, this.#limit), localGet(I32, this.#hostPc));
+  }
+
+  /** Remembers that a value is the address of the instruction at hand and a number: such a jump need not know where it is. */
+  #noteDistance(temp: Expr, value: Expr): void {
+    const { b } = value;
+    if (value.op !== OP.i64_add || value.a?.op !== LEAF.pc || b?.op !== OP.i64_extend_i32_s) return;
+    this.#distances.set(temp.imm as number, this.#b.let(b.a as Expr<I32>));
   }
 
   #emitJump(s: Extract<Statement, { kind: 'jump' }>): boolean {
     const b = this.#b;
+    const distance = s.target.op === LEAF.temp ? this.#distances.get(s.target.imm as number) : undefined;
     const target = b.let(s.target);
     const condition = s.condition === null ? null : b.let(s.condition);
     const taken = (): void => {
       if (this.#options.translate && s.how === 'indirect') emitNoteJump(b, this.#context, this.#pc(), target);
       if (this.#options.translate && (s.how === 'direct' || s.call)) this.#countPass(target, s.call);
-      const samePage = i64.eqz(i64.and(i64.xor(target, this.#pc()), i64.const(this.#pageMask)));
-      b.if(
-        this.#buffered ? i32.and(samePage, i32.eqz(this.#inBuffer())) : samePage,
-        () => {
-          const page = i32.and(localGet(I32, this.#hostPc), i32.const(-PAGE_SIZE));
-          b.set(this.#hostPc, i32.or(page, i32.and(low32(target), i32.const(PAGE_MASK))));
-          b.br(this.#dispatch);
-        },
-        undefined,
-        'likely',
-      );
+      this.#jumpOnPage(target, distance);
       b.set(this.#nia, target);
+      b.set(this.#limit, i32.sub(this.#distance(), i32.const(CHARGE)));
+      b.if(
+        i32.eqz(localGet(I32, this.#limit)),
+        () => this.#leave(EXIT.budget, this.#leaveAtNia),
+        undefined,
+        'unlikely',
+      );
       b.br(this.#enter);
     };
     if (condition === null) {
@@ -500,6 +535,33 @@ class InterpreterBuilder<M extends Mode> {
     }
     b.if(condition, taken);
     return true;
+  }
+
+  /** Goes to a target on the page at hand, unless execution is not on any. @param distance to the target, if that is simpler to tell */
+  #jumpOnPage(target: Expr<I64>, distance: Expr<I32> | undefined): void {
+    const b = this.#b;
+    const hostPc = localGet(I32, this.#hostPc);
+    b.scope(() => {
+      const page = i32.and(hostPc, i32.const(-PAGE_SIZE));
+      const to = b.let(
+        distance === undefined ? i32.or(page, i32.and(low32(target), i32.const(PAGE_MASK))) : i32.add(hostPc, distance),
+      );
+      const samePage =
+        distance === undefined
+          ? i64.eqz(i64.and(i64.xor(target, this.#pc()), i64.const(this.#pageMask)))
+          : i32.eqz(i32.and(i32.xor(to, hostPc), i32.const(this.#pageMask)));
+      b.if(
+        this.#buffered ? i32.and(samePage, i32.eqz(this.#inBuffer())) : samePage,
+        () => {
+          const moved = distance ?? i32.sub(to, hostPc);
+          b.set(this.#limit, i32.add(localGet(I32, this.#limit), i32.sub(moved, i32.const(CHARGE))));
+          b.set(this.#hostPc, to);
+          this.#next();
+        },
+        undefined,
+        'likely',
+      );
+    });
   }
 
   /**
@@ -513,13 +575,14 @@ class InterpreterBuilder<M extends Mode> {
         i32.shl(low32(target), i32.const(REGION_HASH.entryShift - 2)),
         i32.const((REGION_HASH.entries - 1) << REGION_HASH.entryShift),
       );
-      const entry = b.let(i32.add(localGet(I32, this.#regionHash), index));
+      const entry = b.let(i32.add(i32.load(this.#context, CONTEXT.regionHash), index));
       const region = b.let(i32.load(entry, REGION_HASH.region));
       b.if(
         i64.eq(i64.load(entry, REGION_HASH.address), target),
         () => {
           const leave = (exit: number): void => {
             b.set(this.#nia, target);
+            b.set(this.#limit, i32.sub(this.#distance(), i32.const(CHARGE)));
             this.#leave(exit, this.#leaveAtNia);
           };
           b.if(i32.ne(region, i32.const(NO_REGION)), () => leave(EXIT.none));
@@ -554,21 +617,21 @@ class InterpreterBuilder<M extends Mode> {
   /** Goes on in the execute buffer, whose instruction stands for the one at `pc`. */
   #runBuffer(pc: Expr<I64>): void {
     const b = this.#b;
+    b.set(this.#limit, this.#distance());
     b.set(this.#hostPc, i32.add(this.#context, i32.const(CONTEXT.executeText)));
+    b.set(this.#limit, i32.add(localGet(I32, this.#limit), localGet(I32, this.#hostPc)));
     b.set(this.#slotDelta, i32.const(CONTEXT.executeSlots - CONTEXT.executeText));
     b.set(this.#pcDelta, i64.sub(pc, i64.extendU(localGet(I32, this.#hostPc))));
     b.br(this.#dispatch);
   }
 
-  #charge(): void {
-    this.#stopIfUsedUp(this.#leaveHere);
-    this.#b.set(this.#budget, i32.sub(localGet(I32, this.#budget), i32.const(1)));
-  }
-
-  /** Also before anything of the next instruction that can be seen from outside, such as a fault of its fetch. */
-  #stopIfUsedUp(where: Label): void {
-    const usedUp = i32.eqz(localGet(I32, this.#budget));
-    this.#b.if(usedUp, () => this.#leave(EXIT.budget, where), undefined, 'unlikely');
+  /**
+   * Emits what calls out of the interpreter and does not come back here. It stands behind a condition that always holds and that the hint denies: a
+   * call outside of unlikely code makes V8 keep everything that the interpreter knows in memory, in all handlers.
+   */
+  #aside(calls: () => void): void {
+    this.#b.if(this.#context, calls, undefined, 'unlikely');
+    this.#b.unreachable();
   }
 
   #leave(exit: number, where: Label): void {
@@ -586,8 +649,13 @@ class InterpreterBuilder<M extends Mode> {
   }
 
   #nextPc(): Expr<I64> {
-    const follows = this.#wrapped(i64.add(this.#pc(), i64.const(this.#length)));
-    return this.#buffered ? select(this.#inBuffer(), i64.load(this.#context, CONTEXT.executeReturn), follows) : follows;
+    return this.#following(i64.add(this.#pc(), i64.const(this.#length)));
+  }
+
+  /** Where execution goes on if it has come to `address` without a jump. */
+  #following(address: Expr<I64>): Expr<I64> {
+    const wrapped = this.#wrapped(address);
+    return this.#buffered ? select(this.#inBuffer(), i64.load(this.#context, CONTEXT.executeReturn), wrapped) : wrapped;
   }
 
   #wrapped(address: Expr<I64>): Expr<I64> {

@@ -16,7 +16,7 @@ export const CONTEXT = {
   budget: 8,
   /** i32: why generated code was left, one of `EXIT`. */
   exit: 12,
-  /** i32: what the exit is about (a trap's argument, the host address of bytes that are no instruction). */
+  /** i32: what the exit is about (a trap's argument, the host address of bytes that are no instruction or have no handler). */
   exitArgument: 16,
   /** i32: decode delta of the page that the last slow fetch found. */
   fetchDelta: 20,
@@ -91,6 +91,9 @@ export const REGION_HASH = {
   bytes: 4096 << 4,
 } as const;
 
+/** Most instructions of one run: the interpreter counts in bytes of 32 bits. */
+export const MAX_BUDGET = 2 ** 30 - 1;
+
 /** Why generated code returned. */
 export const EXIT = {
   /** Nothing special: go on at `pc`. */
@@ -122,7 +125,9 @@ export const SLOT = {
   crossing: 2,
   /** The end of the execute buffer. */
   executeEnd: 3,
-  firstHandler: 4,
+  /** Behind the last instruction of a page. */
+  pageEnd: 4,
+  firstHandler: 5,
 } as const;
 
 /** What the imported `helper` function answers. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { ENGINES, FACTORIAL, type Prepared, prepare, prepareMedley, runToEvent } from './programs.ts';
+import { MAX_BUDGET } from '../../src/engine/layout.ts';
+import { CODE, ENGINES, FACTORIAL, type Prepared, prepare, prepareMedley, runToEvent } from './programs.ts';
 import { Reference } from './toy-reference.ts';
 
 interface Outcome {
@@ -136,6 +137,8 @@ describe.each(ENGINES)('budgets, %s', (_, translate) => {
 
   it('holds very large budgets', () => {
     const { cpu } = prepare(translate, ' inc 1,1\n trap 1');
-    expect(cpu.run(2 ** 31 - 1)).toBe(2);
+    expect(cpu.run(MAX_BUDGET)).toBe(2);
+    cpu.pc = CODE;
+    for (const budget of [MAX_BUDGET + 1, 0, -1, Number.NaN]) expect(() => cpu.run(budget)).toThrow(RangeError);
   });
 });

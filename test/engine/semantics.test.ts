@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Instruction } from '../../src/engine/instruction.ts';
 import { buildInterpreter, HandlerTable } from '../../src/engine/interpreter.ts';
-import { CONTEXT } from '../../src/engine/layout.ts';
+import { CONTEXT, SLOT } from '../../src/engine/layout.ts';
 import type { Semantics } from '../../src/engine/semantics.ts';
 import { constantMeaning, type Meaning, runtimeMeaning, splitCombinations } from '../../src/engine/specialize.ts';
 import { StateLayout } from '../../src/engine/state.ts';
@@ -233,7 +233,7 @@ describe('handlers of the toy', () => {
 
   it('are chosen by the instruction word', () => {
     const handler = (head: number): string => {
-      const h = table.handlers[table.slotOf(head, 0) - 4];
+      const h = table.handlers[table.slotOf(head, 0) - SLOT.firstHandler];
       return `${h.instruction.name} ${h.values.join()}`;
     };
     // ld size 2 with base 7, and with base 0.

@@ -1,7 +1,7 @@
 import { CpuContext } from '../../engine/cpu.ts';
 import type { AccessKind, CpuModel, Translation } from '../../engine/cpu-model.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { CONTEXT } from '../../engine/layout.ts';
+import { CONTEXT, MAX_BUDGET } from '../../engine/layout.ts';
 import type { RealMemory } from '../../machine/memory.ts';
 import type { MachineClock, ScheduledCpu } from '../../machine/scheduler.ts';
 import type { TraceSink } from '../../trace/events.ts';
@@ -237,7 +237,8 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
 
   #execute(left: number): void {
     const due = this.deadline;
-    const budget = due === null ? left : Math.min(left, Math.max(1, due - this.#clock.now));
+    const most = due === null ? left : Math.min(left, Math.max(1, due - this.#clock.now));
+    const budget = Math.min(most, MAX_BUDGET);
     this.#budget = budget;
     this.#atStub = false;
     const executed = this.#engine.run(this.context, budget);

@@ -152,11 +152,7 @@ const magnitude = (v: Double): Double => f64.abs(v);
 /** An arithmetic instruction, in single precision or in double; without a fast path it is left to `executeFloat` at once. */
 export function arithmetic(s: S, name: string, single: boolean): void {
   const operation = OPERATIONS[name];
-  // The longest ones are not worth their size in the interpreter, where fields are not known.
-  const long = operation?.operands === 'ABC' || name === 'fsqrt' || name === 'fdiv';
-  if (operation === undefined || (long && s.known(s.field('FRT')) === undefined)) {
-    return s.helper(HELPER.float, instructionWord(s));
-  }
+  if (operation === undefined) return s.helper(HELPER.float, instructionWord(s));
   let hard = controlled(s);
   const read = (letter: string): Double => {
     if (!operation.operands.includes(letter)) return ZERO;
