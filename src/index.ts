@@ -15,6 +15,7 @@ import type { CryptoProvider } from './crypto/provider.ts';
 import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
 import { PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
+import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
 import type { ImageFile } from './powerpc/vmm/kernel-image.ts';
 import type { TraceSink } from './trace/events.ts';
 
@@ -27,7 +28,7 @@ export { chromeTrace } from './trace/chrome.ts';
 export type { TraceEvent, TraceSink } from './trace/events.ts';
 export { JsonLinesTrace } from './trace/json-lines.ts';
 export { MemoryTrace } from './trace/memory.ts';
-export type { ImageFile };
+export type { ImageFile, PageCipher };
 
 /** Architectures that there are. */
 export type Arch = 'powerpc';
@@ -50,6 +51,8 @@ export interface MachineOptions {
   /** Seeds of single random streams, by purpose (`RANDOM_STREAM`). */
   readonly seedOverrides?: ReadonlyMap<string, string>;
   readonly crypto?: CryptoProvider;
+  /** How the Ultravisor encrypts pages that leave secure memory. Default `iapm`. */
+  readonly cipher?: PageCipher;
   readonly trace?: TraceSink;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
@@ -281,6 +284,7 @@ class PowerBackedMachine implements Machine {
       seed: this.#options.seed ?? DEFAULT_SEED,
       ...(this.#options.seedOverrides && { seedOverrides: this.#options.seedOverrides }),
       crypto: this.#options.crypto ?? defaultProvider(),
+      cipher: this.#options.cipher ?? 'iapm',
       trace: this.#options.trace ?? null,
       ...(watch && { watch }),
     });

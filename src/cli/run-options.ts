@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import type { MachineOptions, VmOptions } from '../index.ts';
+import { PAGE_CIPHERS } from '../powerpc/ultravisor/page-cipher.ts';
 import { UsageError } from './exit-status.ts';
 import { readImage, requireDistinct } from './files.ts';
 import { parseChoice, parseCount, parseSeed, parseSize } from './values.ts';
@@ -13,6 +14,7 @@ interface RunOptions {
   readonly memory: string;
   readonly secureMemory: string;
   readonly cpus: string;
+  readonly cipher: string;
   readonly cmdline: string;
   readonly initrd?: string;
   readonly entry: string;
@@ -81,6 +83,7 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
     .option('--role <role>', 'guest, or host: the image is the hypervisor, in place of ours', 'guest')
     .option('--memory <size>', 'memory of each guest (of the host, with --role host), a multiple of 64K', '64M')
     .option('--secure-memory <size>', 'secure memory of the machine, with --protected', '32M')
+    .option('--cipher <name>', 'how pages leave secure memory, with --protected: iapm or gcm', 'iapm')
     .option('--cpus <n>', 'virtual CPUs of each guest', '1')
     .option('--cmdline <string>', 'kernel command line', '')
     .option('--initrd <file>', 'initial RAM disk; with --role host, what the hypervisor is to run')
@@ -105,6 +108,7 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
     arch: parseChoice('--arch', options.arch, ['powerpc']),
     protected: options.protected ?? false,
     secureMemory: parseSize('--secure-memory', options.secureMemory),
+    cipher: parseChoice('--cipher', options.cipher, PAGE_CIPHERS),
     role,
     interpret: options.interpret ?? false,
     seed: parseSeed('--seed', options.seed),
@@ -146,6 +150,7 @@ function checkOutputs(images: readonly string[], { initrd, trace, report }: RunO
 function remarksOn({ seed }: RunOptions, machine: MachineOptions, given: (name: string) => boolean): readonly string[] {
   const remarks: string[] = [];
   if (given('secureMemory') && !machine.protected) remarks.push('--secure-memory does nothing without --protected');
+  if (given('cipher') && !machine.protected) remarks.push('--cipher does nothing without --protected');
   if (given('entry') && machine.role === 'host') remarks.push('--entry does nothing with --role host');
   if (seed === 'random') remarks.push(`--seed ${machine.seed}`);
   return remarks;

@@ -25,6 +25,15 @@ export const nobleProvider: CryptoProvider = {
     return ecb(key, { disablePadding: true }).decrypt(blocks);
   },
 
+  aesCipher(key) {
+    requireLength('AES key', key, 16, 32);
+    const own = key.slice();
+    return {
+      encrypt: (blocks) => nobleProvider.aesEcbEncrypt(own, blocks),
+      decrypt: (blocks) => nobleProvider.aesEcbDecrypt(own, blocks),
+    };
+  },
+
   aesGcmEncrypt(key, iv, aad, plaintext) {
     requireGcm(key, iv);
     const sealed = gcm(key, iv, aad).encrypt(plaintext);

@@ -30,6 +30,19 @@ export const nodeProvider: CryptoProvider = {
     );
   },
 
+  aesCipher(key) {
+    requireLength('AES key', key, 16, 32);
+    const name = `aes-${key.length * 8}-ecb`;
+    const cipher = createCipheriv(name, key, null).setAutoPadding(false);
+    const decipher = createDecipheriv(name, key, null).setAutoPadding(false);
+    // Whole blocks in, so nothing is held back from one call to the next.
+    const run = (direction: typeof cipher | typeof decipher) => (blocks: Uint8Array) => {
+      requireEcb(key, blocks);
+      return plain(direction.update(blocks));
+    };
+    return { encrypt: run(cipher), decrypt: run(decipher) };
+  },
+
   aesGcmEncrypt(key, iv, aad, plaintext) {
     requireGcm(key, iv);
     const cipher = createCipheriv(gcmName(key), key, iv, { authTagLength: BLOCK_BYTES }).setAAD(aad);

@@ -4,6 +4,14 @@ export interface Sealed {
   readonly tag: Uint8Array;
 }
 
+/** AES with one key, block by block (FIPS 197), for a key that is used many times: its schedule is made once. */
+export interface BlockCipher {
+  /** Each block on its own, without padding: a whole number of 16-byte blocks, possibly none; the result has the same length. */
+  encrypt(blocks: Uint8Array): Uint8Array;
+  /** The inverse of `encrypt`. */
+  decrypt(blocks: Uint8Array): Uint8Array;
+}
+
 /**
  * The cryptographic primitives that the architectures need, synchronous because native code never waits inside a call.
  *
@@ -32,6 +40,9 @@ export interface CryptoProvider {
 
   /** The inverse of `aesEcbEncrypt`. */
   aesEcbDecrypt(key: Uint8Array, blocks: Uint8Array): Uint8Array;
+
+  /** AES-128 or AES-256 with a key of 16 or 32 bytes, which is copied. */
+  aesCipher(key: Uint8Array): BlockCipher;
 
   /**
    * AES-GCM (NIST SP 800-38D) with a 16- or 32-byte key, an IV of 8 to 128 bytes and a 16-byte tag. An IV of 12 bytes

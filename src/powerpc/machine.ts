@@ -23,6 +23,7 @@ import { Hostile } from './kvm/hostile/hostile.ts';
 import { Kvm } from './kvm/kvm.ts';
 import { DEFAULT_PAGE_MERGING } from './kvm/merging-state.ts';
 import { type ReportedVmState, RunWatch } from './run-watch.ts';
+import type { PageCipher } from './ultravisor/page-cipher.ts';
 import { Ultravisor } from './ultravisor/ultravisor.ts';
 import { placeHost } from './vmm/host-image.ts';
 import type { ImageFile } from './vmm/kernel-image.ts';
@@ -101,6 +102,8 @@ export interface PowerMachineOptions {
   /** Seeds of single random streams, by purpose. */
   readonly seedOverrides?: ReadonlyMap<string, string>;
   readonly crypto: CryptoProvider;
+  /** How the Ultravisor encrypts pages. Default `iapm`. */
+  readonly cipher?: PageCipher;
   readonly trace: TraceSink | null;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
@@ -293,6 +296,7 @@ export class PowerMachine {
         hRandom: this.#random.stream(RANDOM_STREAM.secureGuest),
       },
       crypto,
+      cipher: this.#options.cipher ?? 'iapm',
       trace: this.#watch,
       // A native hypervisor emits the calls that it serves itself.
       traceServed: software.role === 'host',

@@ -314,6 +314,12 @@ export const f32 = {
   reinterpretI32: (a: E32): Expr<F32> => unary(F32, OP.f32_reinterpret_i32, a),
 };
 
+/** 128-bit vector operations, as far as page encryption needs them. Addresses need no alignment. */
+export const v128 = {
+  load: (address: E32, offset = 0): Expr<V128> => load(V128, OP.v128_load, address, offset),
+  xor: (a: Expr<V128>, b: Expr<V128>): Expr<V128> => binary(V128, OP.v128_xor, a, b),
+};
+
 /** A load of the given opcode; `offset` is the constant part of the address in bytes. */
 export function load<T extends ValType>(type: T, op: number, address: E32, offset: number): Expr<T> {
   return new Expr(type, op, address, null, null, 0, offset);

@@ -130,7 +130,7 @@ export class FunctionBuilder {
     if (e.b) this.push(e.b);
     if (e.c) this.push(e.c);
     this.#opcode(op);
-    if (op >= OP.i32_load && op <= OP.i64_load32_u) {
+    if ((op >= OP.i32_load && op <= OP.i64_load32_u) || op === OP.v128_load) {
       code.byte(0);
       code.u32(e.offset);
     } else if (e instanceof ShuffleExpr) {
@@ -151,7 +151,7 @@ export class FunctionBuilder {
   store(op: number, address: Expr<I32>, value: Expr, offset = 0): void {
     this.push(address);
     this.push(value);
-    this.code.byte(op);
+    this.#opcode(op);
     this.code.byte(0);
     this.code.u32(offset);
   }
@@ -166,6 +166,10 @@ export class FunctionBuilder {
 
   store8(address: Expr<I32>, value: Expr, offset = 0): void {
     this.store(OP.i32_store8, address, value, offset);
+  }
+
+  store128(address: Expr<I32>, value: Expr, offset = 0): void {
+    this.store(OP.v128_store, address, value, offset);
   }
 
   block(body: (label: Label) => void): void {

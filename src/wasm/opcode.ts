@@ -145,7 +145,10 @@ export const OP = {
   i64_extend32_s: 0xc4,
   i64_trunc_sat_f64_s: 0xfc06,
   i64_trunc_sat_f64_u: 0xfc07,
+  v128_load: 0xfd00,
+  v128_store: 0xfd0b,
   i8x16_shuffle: 0xfd0d,
   i64x2_splat: 0xfd12,
   i64x2_extract_lane: 0xfd1d,
+  v128_xor: 0xfd51,
 } as const;

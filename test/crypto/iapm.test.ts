@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { iapmDecrypt, iapmEncrypt, iapmMaskSeeds } from '../../src/crypto/iapm.ts';
+import { Iapm } from '../../src/crypto/iapm.ts';
 import { nobleProvider } from '../../src/crypto/noble.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { counting, hex, page251 } from './hex.ts';
@@ -21,7 +21,7 @@ function mask(seeds: Uint8Array, i: number): Uint8Array {
 
 describe.each([nodeProvider, nobleProvider])('IAPM-64K vectors of power-pef.md 8.4 over $name', (provider) => {
   it('makes the masks', () => {
-    const seeds = iapmMaskSeeds(provider, r, k2, 4096);
+    const seeds = new Iapm(provider, k1, k2).seeds(r, 4096);
     const w = (k: number) => hex(seeds.subarray(16 * k, 16 * (k + 1)));
     expect(seeds).toHaveLength(16 * 14);
     expect(w(0)).toBe('d31dd57e62812cddabd1ccaa3c47979b');
@@ -34,34 +34,34 @@ describe.each([nodeProvider, nobleProvider])('IAPM-64K vectors of power-pef.md 8
   });
 
   it('encrypts one block', () => {
-    const { ciphertext, tag } = iapmEncrypt(provider, new Uint8Array(16), r, k1, k2);
+    const { ciphertext, tag } = new Iapm(provider, k1, k2).encrypt(new Uint8Array(16), r);
     expect(hex(ciphertext)).toBe('fd68f3f0d2e647d8f4fb2beff2a0acc5');
     expect(hex(tag)).toBe('d1ca8591f062f0bc9598e1f3c12099b4');
-    expect(iapmDecrypt(provider, ciphertext, tag, r, k1, k2)).toEqual(new Uint8Array(16));
+    expect(new Iapm(provider, k1, k2).decrypt(ciphertext, tag, r)).toEqual(new Uint8Array(16));
   });
 
   it('encrypts a page', () => {
-    const { ciphertext, tag } = iapmEncrypt(provider, page251(), r, k1, k2);
+    const { ciphertext, tag } = new Iapm(provider, k1, k2).encrypt(page251(), r);
     expect(hex(ciphertext.subarray(0, 16))).toBe('8b1f670f82ec55cdc509feb5a864c0fd');
     expect(hex(ciphertext.subarray(-16))).toBe('45c13d6a1adda9a33fa455e660e7cec2');
     expect(hex(tag)).toBe('fe50107df0a91c8d12a0db44c62b409e');
     expect(hex(provider.sha256(ciphertext))).toBe('05925964ab895461c9e8694e4b61db0c58ff68e122e2647a5ec69b71aaf385b9');
-    expect(iapmDecrypt(provider, ciphertext, tag, r, k1, k2)).toEqual(page251());
+    expect(new Iapm(provider, k1, k2).decrypt(ciphertext, tag, r)).toEqual(page251());
   });
 });
 
 describe('IAPM', () => {
   const provider = nodeProvider;
   const page = page251();
-  const sealed = iapmEncrypt(provider, page, r, k1, k2);
+  const sealed = new Iapm(provider, k1, k2).encrypt(page, r);
   const open = (ciphertext: Uint8Array, tag: Uint8Array, nonce: Uint8Array) =>
-    iapmDecrypt(provider, ciphertext, tag, nonce, k1, k2);
+    new Iapm(provider, k1, k2).decrypt(ciphertext, tag, nonce);
   const flip = (data: Uint8Array, bit: number) => data.with(bit >> 3, data[bit >> 3] ^ (1 << (bit & 7)));
 
   it.each([1, 2, 3, 4, 5, 7, 8, 9, 255, 256])('works block by block as its formulas say for %i blocks', (m) => {
     const message = page.slice(100, 100 + 16 * m);
-    const { ciphertext, tag } = iapmEncrypt(provider, message, r, k1, k2);
-    const seeds = iapmMaskSeeds(provider, r, k2, m);
+    const { ciphertext, tag } = new Iapm(provider, k1, k2).encrypt(message, r);
+    const seeds = new Iapm(provider, k1, k2).seeds(r, m);
     const xor = (a: Uint8Array, b: Uint8Array) => a.map((byte, j) => byte ^ b[j]);
     const encipher = (block: Uint8Array) => provider.aesEcbEncrypt(k1, block);
     let sum: Uint8Array = new Uint8Array(16);
@@ -78,11 +78,11 @@ describe('IAPM', () => {
   it('takes data at any address', () => {
     const shifted = new Uint8Array(page.length + 1).subarray(1);
     shifted.set(page);
-    expect(iapmEncrypt(provider, shifted, r, k1, k2)).toEqual(sealed);
+    expect(new Iapm(provider, k1, k2).encrypt(shifted, r)).toEqual(sealed);
   });
 
   it('refuses every flipped bit of a short ciphertext', () => {
-    const { ciphertext, tag } = iapmEncrypt(provider, page.subarray(0, 64), r, k1, k2);
+    const { ciphertext, tag } = new Iapm(provider, k1, k2).encrypt(page.subarray(0, 64), r);
     for (let bit = 0; bit < 512; bit++) expect(open(flip(ciphertext, bit), tag, r)).toBeNull();
   });
 
@@ -122,7 +122,7 @@ describe('IAPM', () => {
   // both arrive as a good ciphertext under the nonce and tag of a different page-out.
   it('refuses the ciphertext of another page-out, with the nonce, the tag or both of this one', () => {
     const later = r.with(15, r[15] + 1);
-    const newer = iapmEncrypt(provider, page.with(0, 99), later, k1, k2);
+    const newer = new Iapm(provider, k1, k2).encrypt(page.with(0, 99), later);
     expect(open(newer.ciphertext, newer.tag, later)).toEqual(page.with(0, 99));
     expect(open(sealed.ciphertext, newer.tag, later)).toBeNull();
     expect(open(sealed.ciphertext, sealed.tag, later)).toBeNull();
@@ -130,14 +130,14 @@ describe('IAPM', () => {
   });
 
   it('refuses other keys', () => {
-    expect(iapmDecrypt(provider, sealed.ciphertext, sealed.tag, r, flip(k1, 0), k2)).toBeNull();
-    expect(iapmDecrypt(provider, sealed.ciphertext, sealed.tag, r, k1, flip(k2, 0))).toBeNull();
+    expect(new Iapm(provider, flip(k1, 0), k2).decrypt(sealed.ciphertext, sealed.tag, r)).toBeNull();
+    expect(new Iapm(provider, k1, flip(k2, 0)).decrypt(sealed.ciphertext, sealed.tag, r)).toBeNull();
   });
 
   it('encrypts identical contents differently everywhere under the next nonce', () => {
     const blank = new Uint8Array(65536);
-    const first = iapmEncrypt(provider, blank, r, k1, k2);
-    const second = iapmEncrypt(provider, blank, r.with(15, r[15] + 1), k1, k2);
+    const first = new Iapm(provider, k1, k2).encrypt(blank, r);
+    const second = new Iapm(provider, k1, k2).encrypt(blank, r.with(15, r[15] + 1));
     const blocks = new Set<string>([hex(first.tag), hex(second.tag)]);
     for (let at = 0; at < blank.length; at += 16) {
       blocks.add(hex(first.ciphertext.subarray(at, at + 16)));
@@ -150,7 +150,7 @@ describe('IAPM', () => {
     // The nonce whose W_0 ends in ff…ff is found by deciphering that W_0.
     const w0 = new Uint8Array(16).fill(0xff);
     const nonce = provider.aesEcbDecrypt(k2, w0);
-    const seeds = iapmMaskSeeds(provider, nonce, k2, 1);
+    const seeds = new Iapm(provider, k1, k2).seeds(nonce, 1);
     const [zero, one] = [new Uint8Array(16), new Uint8Array(16).with(15, 1)];
     expect(seeds.slice(0, 16)).toEqual(w0);
     expect(seeds.slice(16, 32)).toEqual(provider.aesEcbEncrypt(k2, zero));
@@ -159,11 +159,11 @@ describe('IAPM', () => {
 
   it('throws for lengths that it does not take', () => {
     const [short, long] = [new Uint8Array(15), new Uint8Array(32)];
-    expect(() => iapmEncrypt(provider, new Uint8Array(0), r, k1, k2)).toThrow(RangeError);
-    expect(() => iapmEncrypt(provider, short, r, k1, k2)).toThrow(RangeError);
-    expect(() => iapmEncrypt(provider, page, short, k1, k2)).toThrow(RangeError);
-    expect(() => iapmEncrypt(provider, page, r, long, k2)).toThrow(RangeError);
-    expect(() => iapmEncrypt(provider, page, r, k1, long)).toThrow(RangeError);
-    expect(() => iapmDecrypt(provider, page, short, r, k1, k2)).toThrow(RangeError);
+    expect(() => new Iapm(provider, k1, k2).encrypt(new Uint8Array(0), r)).toThrow(RangeError);
+    expect(() => new Iapm(provider, k1, k2).encrypt(short, r)).toThrow(RangeError);
+    expect(() => new Iapm(provider, k1, k2).encrypt(page, short)).toThrow(RangeError);
+    expect(() => new Iapm(provider, long, k2).encrypt(page, r)).toThrow(RangeError);
+    expect(() => new Iapm(provider, k1, long).encrypt(page, r)).toThrow(RangeError);
+    expect(() => new Iapm(provider, k1, k2).decrypt(page, short, r)).toThrow(RangeError);
   });
 });

@@ -19,6 +19,19 @@ describe.each([nodeProvider, nobleProvider])('$name provider', (provider) => {
     expect(hex(provider.aesEcbDecrypt(bytes(key), bytes(ciphertext)))).toBe(plaintext);
   });
 
+  it.each(ecbs)('does the same with a cipher that is kept, call after call, both ways at once: $name', (vector) => {
+    const key = bytes(vector.key);
+    const cipher = provider.aesCipher(key);
+    key.fill(0);
+    for (let n = 0; n < 3; n++) {
+      expect(hex(cipher.encrypt(bytes(vector.plaintext)))).toBe(vector.ciphertext);
+      expect(hex(cipher.decrypt(bytes(vector.ciphertext)))).toBe(vector.plaintext);
+    }
+    expect(cipher.encrypt(new Uint8Array(0))).toEqual(new Uint8Array(0));
+    expect(() => cipher.decrypt(new Uint8Array(15))).toThrow(RangeError);
+    expect(() => provider.aesCipher(new Uint8Array(17))).toThrow(RangeError);
+  });
+
   it('enciphers no block at all', () => {
     expect(provider.aesEcbEncrypt(new Uint8Array(16), new Uint8Array(0))).toEqual(new Uint8Array(0));
     expect(provider.aesEcbDecrypt(new Uint8Array(16), new Uint8Array(0))).toEqual(new Uint8Array(0));

@@ -4,6 +4,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { MSR, type UCode } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
+import type { PageCipher } from './page-cipher.ts';
 import type { SecureMemory } from './secure-memory.ts';
 import type { Svm } from './svm.ts';
 
@@ -44,6 +45,8 @@ export interface UvContext {
   /** Memory with the rights of secure state. */
   readonly view: HostView;
   readonly crypto: CryptoProvider;
+  /** For pages that leave secure memory. */
+  readonly cipher: PageCipher;
   readonly random: RandomSources;
   readonly trace: TraceSink | null;
   /** Whether the trace is also told of hypercalls that the hypervisor serves; it may have a trace of its own. */

@@ -2,6 +2,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import type { Gfn, GuestPhysical, UCode } from '../abi.ts';
 import type { TreePlan } from './esm-tree.ts';
 import type { Frame } from './frame.ts';
+import type { PageCipher } from './page-cipher.ts';
 import type { PageTable } from './page-table.ts';
 import type { PartitionScopedTree } from './partition-scoped.ts';
 
@@ -19,13 +20,14 @@ export type SvmState = 'ACTIVE' | 'SECURE' | 'ABORT' | 'DEAD';
  * under the same keys; `counter` only grows.
  */
 export interface PageKeys {
+  readonly cipher: PageCipher;
   /** For data. */
   readonly k1: Uint8Array;
-  /** For masks. */
+  /** For masks; empty with GCM. */
   readonly k2: Uint8Array;
-  /** First half of every nonce. */
+  /** First bytes of every nonce. */
   readonly noncePrefix: Uint8Array;
-  /** Second half of the next nonce. */
+  /** Last 8 bytes of the next nonce. */
   counter: bigint;
   /** Counts the keys that the SVM has had. */
   readonly generation: number;

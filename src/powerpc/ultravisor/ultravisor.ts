@@ -18,6 +18,7 @@ import { interruptGuest } from './guest-entry.ts';
 import { reflectInterrupt, savesInSrr } from './hypervisor-entry.ts';
 import { killSvm } from './kill.ts';
 import type { PageState } from './page.ts';
+import type { PageCipher } from './page-cipher.ts';
 import { countPages } from './pages.ts';
 import { guestHypercall } from './reflect.ts';
 import { type MemoryRange, SecureMemory } from './secure-memory.ts';
@@ -38,6 +39,8 @@ export interface UltravisorOptions {
   readonly hypervisorEntry: { readonly nia: bigint; readonly msr: bigint };
   readonly random: RandomSources;
   readonly crypto: CryptoProvider;
+  /** How pages leave secure memory. */
+  readonly cipher: PageCipher;
   readonly trace?: TraceSink | null;
   /**
    * Whether to tell the trace also of hypercalls that the hypervisor serves, an SVM's and the Ultravisor's own: for a
@@ -84,10 +87,11 @@ export class Ultravisor implements NativeLevel {
 
   /** @throws RangeError if `secureRanges` is not secure memory in whole frames */
   constructor(options: UltravisorOptions) {
-    const { view, crypto, random, trace = null, traceServed = false } = options;
+    const { view, crypto, cipher, random, trace = null, traceServed = false } = options;
     this.#uv = {
       view,
       crypto,
+      cipher,
       random,
       trace,
       traceServed,

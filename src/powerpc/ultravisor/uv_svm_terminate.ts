@@ -2,6 +2,7 @@ import { U_CODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
 import { traceSvmState } from './kill.ts';
+import { eraseKeys } from './page-crypto.ts';
 import { dropPages } from './pages.ts';
 import { releaseTree } from './partition-scoped.ts';
 import { partition, readPate, writePate } from './partition-table.ts';
@@ -26,8 +27,7 @@ export function uvSvmTerminate(uv: UvContext, port: RegisterPort): Outcome {
   for (const slot of svm.slots) dropPages(uv, port, svm, slot);
   if (svm.state === 'SECURE' || svm.state === 'DEAD') writePate(uv, port, lpid, { dw0: 0n, dw1: 0n });
   releaseTree(uv.secure, svm.tree);
-  svm.keys?.k1.fill(0);
-  svm.keys?.k2.fill(0);
+  eraseKeys(svm);
   uv.state.svms.delete(lpid);
   uv.state.short.delete(lpid);
   traceSvmState(uv, port, lpid, svm.state, 'NORMAL');

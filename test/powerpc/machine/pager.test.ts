@@ -52,11 +52,12 @@ const guest = (name: string, out: ReturnType<typeof console>) => ({
 
 describe('the pager guest: 10 MiB in 2.5 MiB of secure memory', () => {
   it.each([
-    ['more than enough', 32 * MIB, 0],
-    ['a quarter of what it touches', 2.5 * MIB, 500],
-  ])('below the native hypervisor, with %s', (_, secureMemory, pageOuts) => {
+    ['more than enough', 32 * MIB, 0, 'iapm'],
+    ['a quarter of what it touches', 2.5 * MIB, 500, 'iapm'],
+    ['a quarter of what it touches, under AES-GCM', 2.5 * MIB, 500, 'gcm'],
+  ])('below the native hypervisor, with %s', (_, secureMemory, pageOuts, cipher) => {
     const out = console();
-    const { machine, outcome } = run(secureMemory, { role: 'guest', guests: [guest('pager', out)] });
+    const { machine, outcome } = run(secureMemory, { role: 'guest', guests: [guest('pager', out)] }, { cipher });
     expect(outcome.kind).toBe('poweroff');
     expect(out.text()).toBe(CONSOLE);
     const { calls, vmStates } = machine.statistics();

@@ -21,6 +21,7 @@ import {
   UV_PAGE_SIZE,
   VECTOR,
 } from '../../../src/powerpc/abi.ts';
+import type { PageCipher } from '../../../src/powerpc/ultravisor/page-cipher.ts';
 import { pageAt } from '../../../src/powerpc/ultravisor/pages.ts';
 import { Ultravisor } from '../../../src/powerpc/ultravisor/ultravisor.ts';
 import { MemoryTrace } from '../../../src/trace/memory.ts';
@@ -67,6 +68,8 @@ export type Serve = (number: number, args: readonly bigint[]) => number | undefi
 export interface MachineOptions {
   readonly secureFrames?: number;
   readonly cookies?: (n: number) => Uint8Array;
+  readonly keys?: (n: number) => Uint8Array;
+  readonly cipher?: PageCipher;
 }
 
 /** A stream of bytes that never repeats soon. */
@@ -111,7 +114,7 @@ export class Machine {
   resumed: { readonly nia: bigint; readonly r3: bigint } | null = null;
   #nextPage = HV_PAGES;
 
-  constructor({ secureFrames = 64, cookies = stream(1) }: MachineOptions = {}) {
+  constructor({ secureFrames = 64, cookies = stream(1), keys = stream(2), cipher = 'iapm' }: MachineOptions = {}) {
     const secureBytes = secureFrames * PAGE;
     this.memory = new RealMemory(new Store(NORMAL_BYTES + secureBytes + (1 << 20)), [
       { name: 'normal', base: 0 as RealAddress, size: NORMAL_BYTES, secure: false },
@@ -124,8 +127,9 @@ export class Machine {
       view: this.all,
       secureRanges: [{ base: SECURE_ADDRESS_BIT as RealAddress, size: secureBytes }],
       hypervisorEntry: HV_ENTRY,
-      random: { cookies, keys: stream(2), hRandom: stream(3) },
+      random: { cookies, keys, hRandom: stream(3) },
       crypto: nodeProvider,
+      cipher,
       traceServed: true,
       trace: this.trace,
     });
