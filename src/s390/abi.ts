@@ -1,0 +1,270 @@
+/**
+ * The numbers, layouts and codes of z/Architecture and IBM Z protected virtualization: what hypervisor, Ultravisor and CPU agree on, and nothing
+ * that runs. Section numbers name `s390-pv.md`. All multi-byte fields of the architecture are big-endian; masks are written as they stand in
+ * a register or field (bit 0 is the least significant).
+ */
+
+/** Bits of the first doubleword of the PSW (8.1). The condition code is not among them: see `PSW_CC_SHIFT`. */
+export const PSW = {
+  PER: 0x4000000000000000n,
+  DAT: 0x0400000000000000n,
+  IO: 0x0200000000000000n,
+  EXTERNAL: 0x0100000000000000n,
+  KEY: 0x00f0000000000000n,
+  /** Bit 12: 1 in a short PSW, 0 in a long one. */
+  SHORT: 0x0008000000000000n,
+  MACHINE_CHECK: 0x0004000000000000n,
+  WAIT: 0x0002000000000000n,
+  PROBLEM: 0x0001000000000000n,
+  /** Address space: `ADDRESS_SPACE` shifted by `PSW_AS_SHIFT`. */
+  AS: 0x0000c00000000000n,
+  CC: 0x0000300000000000n,
+  /** Program mask: fixed-point overflow, decimal overflow, HFP exponent underflow, HFP significance. */
+  PROGRAM_MASK: 0x00000f0000000000n,
+  FIXED_OVERFLOW: 0x0000080000000000n,
+  DECIMAL_OVERFLOW: 0x0000040000000000n,
+  /** Extended and basic addressing: both 64-bit, basic alone 31-bit, none 24-bit. */
+  EA: 0x0000000100000000n,
+  BA: 0x0000000080000000n,
+} as const;
+
+export const PSW_KEY_SHIFT = 52n;
+export const PSW_AS_SHIFT = 46n;
+export const PSW_CC_SHIFT = 44n;
+export const PSW_PROGRAM_MASK_SHIFT = 40n;
+
+/** Address-space control, bits 16 and 17 of the PSW (8.1). */
+export const ADDRESS_SPACE = { primary: 0, accessRegister: 1, secondary: 2, home: 3 } as const;
+
+/** Program interruption codes (8.4; Principles of Operation, figure "Program-Interruption Codes"). */
+export const PGM = {
+  OPERATION: 0x01,
+  PRIVILEGED_OPERATION: 0x02,
+  EXECUTE: 0x03,
+  PROTECTION: 0x04,
+  ADDRESSING: 0x05,
+  SPECIFICATION: 0x06,
+  DATA: 0x07,
+  FIXED_POINT_OVERFLOW: 0x08,
+  FIXED_POINT_DIVIDE: 0x09,
+  DECIMAL_OVERFLOW: 0x0a,
+  DECIMAL_DIVIDE: 0x0b,
+  SEGMENT_TRANSLATION: 0x10,
+  PAGE_TRANSLATION: 0x11,
+  TRANSLATION_SPECIFICATION: 0x12,
+  SPECIAL_OPERATION: 0x13,
+  OPERAND: 0x15,
+  TRACE_TABLE: 0x16,
+  SPACE_SWITCH: 0x1c,
+  ALET_SPECIFICATION: 0x28,
+  ALEN_TRANSLATION: 0x29,
+  ALE_SEQUENCE: 0x2a,
+  ASTE_VALIDITY: 0x2b,
+  ASTE_SEQUENCE: 0x2c,
+  EXTENDED_AUTHORITY: 0x2d,
+  ASCE_TYPE: 0x38,
+  REGION_FIRST: 0x39,
+  REGION_SECOND: 0x3a,
+  REGION_THIRD: 0x3b,
+  /** Raised to the host (3.3). */
+  SECURE_STORAGE_ACCESS: 0x3d,
+  NON_SECURE_STORAGE_ACCESS: 0x3e,
+  SECURE_STORAGE_VIOLATION: 0x3f,
+  MONITOR_EVENT: 0x40,
+  PER: 0x80,
+} as const;
+
+/** Data exception codes (Principles of Operation, figure "Data-Exception-Code Values"); IEEE ones are flags that add up. */
+export const DXC = {
+  DECIMAL_OPERAND: 0x00,
+  AFP_REGISTER: 0x01,
+  BFP_INSTRUCTION: 0x02,
+  COMPARE_AND_TRAP: 0xff,
+  IEEE_INVALID: 0x80,
+  IEEE_DIVIDE: 0x40,
+  IEEE_OVERFLOW: 0x20,
+  IEEE_UNDERFLOW: 0x10,
+  IEEE_INEXACT: 0x08,
+  /** With an inexact result: it was incremented. */
+  IEEE_INCREMENTED: 0x04,
+} as const;
+
+/** External interruption codes (8.4). */
+export const EXTERNAL = {
+  INTERRUPT_KEY: 0x0040,
+  CLOCK_COMPARATOR: 0x1004,
+  CPU_TIMER: 0x1005,
+  MALFUNCTION_ALERT: 0x1200,
+  EMERGENCY_SIGNAL: 0x1201,
+  EXTERNAL_CALL: 0x1202,
+  SERVICE_SIGNAL: 0x2401,
+} as const;
+
+/** Byte offsets in the prefix area (8.2). */
+export const LOWCORE = {
+  IPL_PARAMETER_BLOCK: 0x014,
+  EXTERNAL_PARAMETER: 0x080,
+  EXTERNAL_CPU_ADDRESS: 0x084,
+  EXTERNAL_CODE: 0x086,
+  SVC_ILC: 0x088,
+  SVC_CODE: 0x08a,
+  PROGRAM_ILC: 0x08c,
+  PROGRAM_CODE: 0x08e,
+  DATA_EXCEPTION_CODE: 0x090,
+  MONITOR_CLASS: 0x094,
+  PER_CODE: 0x096,
+  PER_ADDRESS: 0x098,
+  EXCEPTION_ACCESS_ID: 0x0a0,
+  PER_ACCESS_ID: 0x0a1,
+  OPERAND_ACCESS_ID: 0x0a2,
+  ARCHITECTURE_MODE: 0x0a3,
+  TRANSLATION_EXCEPTION_ID: 0x0a8,
+  MONITOR_CODE: 0x0b0,
+  SUBCHANNEL_ID: 0x0b8,
+  SUBCHANNEL_NUMBER: 0x0ba,
+  IO_PARAMETER: 0x0bc,
+  IO_WORD: 0x0c0,
+  STFL: 0x0c8,
+  MACHINE_CHECK_CODE: 0x0e8,
+  EXTERNAL_DAMAGE_CODE: 0x0f4,
+  FAILING_STORAGE_ADDRESS: 0x0f8,
+  BREAKING_EVENT: 0x110,
+  RESTART_OLD: 0x120,
+  EXTERNAL_OLD: 0x130,
+  SVC_OLD: 0x140,
+  PROGRAM_OLD: 0x150,
+  MACHINE_CHECK_OLD: 0x160,
+  IO_OLD: 0x170,
+  RESTART_NEW: 0x1a0,
+  EXTERNAL_NEW: 0x1b0,
+  SVC_NEW: 0x1c0,
+  PROGRAM_NEW: 0x1d0,
+  MACHINE_CHECK_NEW: 0x1e0,
+  IO_NEW: 0x1f0,
+  MACHINE_CHECK_EXTENDED_SAVE: 0x11b0,
+  EXTERNAL_PARAMETER_2: 0x11b8,
+  SAVE_FPR: 0x1200,
+  SAVE_GPR: 0x1280,
+  SAVE_PSW: 0x1300,
+  SAVE_PREFIX: 0x1318,
+  SAVE_FPC: 0x131c,
+  SAVE_TOD_PROGRAMMABLE: 0x1324,
+  SAVE_CPU_TIMER: 0x1328,
+  SAVE_CLOCK_COMPARATOR: 0x1330,
+  SAVE_AR: 0x1340,
+  SAVE_CR: 0x1380,
+  /** Bytes of the prefix area, and its alignment. */
+  SIZE: 0x2000,
+} as const;
+
+/** Bits of control register 0 (8.3). */
+export const CR0 = {
+  TRANSACTIONS: 1n << 55n,
+  CLOCK_COMPARATOR_SIGN: 1n << 53n,
+  LOW_ADDRESS_PROTECTION: 1n << 28n,
+  FETCH_PROTECTION_OVERRIDE: 1n << 25n,
+  STORAGE_PROTECTION_OVERRIDE: 1n << 24n,
+  EDAT: 1n << 23n,
+  EXECUTION_PROTECTION: 1n << 20n,
+  /** AFP-register control: without it FPRs other than 0, 2, 4 and 6 and all BFP instructions cause data exceptions. */
+  AFP: 1n << 18n,
+  VECTOR: 1n << 17n,
+  MALFUNCTION_ALERT: 1n << 15n,
+  EMERGENCY_SIGNAL: 1n << 14n,
+  EXTERNAL_CALL: 1n << 13n,
+  CLOCK_COMPARATOR: 1n << 11n,
+  CPU_TIMER: 1n << 10n,
+  SERVICE_SIGNAL: 1n << 9n,
+  INTERRUPT_KEY: 1n << 6n,
+  RESET: 0xe0n,
+} as const;
+
+/** Control register 14 after an initial CPU reset (8.3). */
+export const CR14_RESET = 0xc2000000n;
+
+/** Fields of address-space-control elements and of the tables they lead to (8.3). */
+export const DAT = {
+  ASCE_ORIGIN: 0xfffffffffffff000n,
+  ASCE_PRIVATE: 0x100n,
+  ASCE_STORAGE_ALTERATION: 0x80n,
+  ASCE_SPACE_SWITCH: 0x40n,
+  ASCE_REAL_SPACE: 0x20n,
+  /** Designation type of an ASCE: 3 region-first, 2 region-second, 1 region-third, 0 segment; also the table type of an entry. */
+  TYPE: 0x0cn,
+  TABLE_LENGTH: 0x03n,
+  TABLE_OFFSET: 0xc0n,
+  REGION_INVALID: 0x20n,
+  /** Region-third and segment entries: the entry maps storage itself. */
+  FORMAT_CONTROL: 0x400n,
+  PROTECTED: 0x200n,
+  EXECUTION_PROTECTED: 0x100n,
+  SEGMENT_ORIGIN: 0xfffffffffffff800n,
+  SEGMENT_INVALID: 0x20n,
+  COMMON_SEGMENT: 0x10n,
+  PAGE_INVALID: 0x400n,
+  PAGE_ORIGIN: 0xfffffffffffff000n,
+} as const;
+
+/** Orders of SIGP (8.7). */
+export const SIGP = {
+  SENSE: 1,
+  EXTERNAL_CALL: 2,
+  EMERGENCY_SIGNAL: 3,
+  START: 4,
+  STOP: 5,
+  RESTART: 6,
+  STOP_AND_STORE_STATUS: 9,
+  INITIAL_CPU_RESET: 11,
+  CPU_RESET: 12,
+  SET_PREFIX: 13,
+  STORE_STATUS: 14,
+  SET_ARCHITECTURE: 18,
+  CONDITIONAL_EMERGENCY: 19,
+  SENSE_RUNNING: 21,
+  SET_MULTITHREADING: 22,
+  STORE_ADDITIONAL_STATUS: 23,
+} as const;
+
+/** Status bits that a SIGP order gives back (8.7). */
+export const SIGP_STATUS = {
+  INVALID_ORDER: 0x02,
+  CHECK_STOP: 0x10,
+  STOPPED: 0x40,
+  EXTERNAL_CALL_PENDING: 0x80,
+  INVALID_PARAMETER: 0x100,
+  INCORRECT_STATE: 0x200,
+  NOT_RUNNING: 0x400,
+} as const;
+
+/** Bits of the facility list that STFLE stores (8.5), IBM numbering. */
+export const FACILITY = {
+  N3: 0,
+  ZARCH_INSTALLED: 1,
+  ZARCH_ACTIVE: 2,
+  DAT_ENHANCEMENT: 3,
+  IDTE_SEGMENT: 4,
+  STORE_FACILITY_LIST_EXTENDED: 7,
+  ENHANCED_DAT_1: 8,
+  LONG_DISPLACEMENT: 18,
+  HFP_MULTIPLY: 20,
+  EXTENDED_IMMEDIATE: 21,
+  EXTENDED_TRANSLATION_3: 22,
+  STORE_CLOCK_FAST: 25,
+  MVCOS: 27,
+  GENERAL_INSTRUCTIONS_EXTENSION: 34,
+  EXECUTE_EXTENSIONS: 35,
+  FLOATING_POINT_EXTENSION: 37,
+  FPR_GR_TRANSFER: 41,
+  /** High word, interlocked access, load/store on condition, distinct operands, population count, fast BCR serialization. */
+  DISTINCT_OPERANDS: 45,
+  TRANSACTIONAL_EXECUTION: 73,
+  LOAD_STORE_ON_CONDITION_2: 53,
+  MISCELLANEOUS_EXTENSIONS: 49,
+  INTERLOCKED_ACCESS_2: 52,
+  ENHANCED_DAT_2: 78,
+  VECTOR: 129,
+  CZAM: 138,
+  EXTENDED_LENGTH_SCCB: 140,
+  ULTRAVISOR_CALL: 158,
+  UNPACK: 161,
+} as const;
