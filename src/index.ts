@@ -13,6 +13,7 @@
 import { defaultProvider } from './crypto/default.ts';
 import type { CryptoProvider } from './crypto/provider.ts';
 import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
+import type { DiskBackend } from './devices/disk.ts';
 import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
 import { PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
@@ -21,6 +22,7 @@ import type { TraceSink } from './trace/events.ts';
 
 export type { CryptoProvider } from './crypto/provider.ts';
 export { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
+export { type DiskBackend, DiskError, MemoryDisk, SECTOR_BYTES } from './devices/disk.ts';
 export { ImageError } from './image/error.ts';
 export { compareViews, type HypervisorView, type Observation, type Sighting } from './machine/hypervisor-view.ts';
 export { OptionError } from './powerpc/vmm/option-error.ts';
@@ -71,6 +73,8 @@ export interface VmOptions {
   readonly cpus?: number;
   /** How a pseries guest is started: `of` as QEMU does, `fdt` with a flat tree in R3. Default `of`. */
   readonly entry?: 'of' | 'fdt';
+  /** A virtio block device, as `virtio-blk-pci` with `disable-legacy=on` is on QEMU. */
+  readonly disk?: DiskBackend;
   /** Default: a `ConsoleBuffer`. */
   readonly console?: ConsoleBackend;
 }
@@ -274,6 +278,7 @@ class PowerBackedMachine implements Machine {
       cpus: vm.options.cpus ?? 1,
       entry: vm.options.entry ?? ('of' as const),
       console: vm.console,
+      ...(vm.options.disk && { disk: vm.options.disk }),
     }));
     return new PowerMachine({
       protected: this.#options.protected ?? false,

@@ -17,6 +17,7 @@ interface RunOptions {
   readonly cipher: string;
   readonly cmdline: string;
   readonly initrd?: string;
+  readonly disk?: readonly string[];
   readonly entry: string;
   readonly maxInstructions?: string;
   readonly seed: string;
@@ -31,6 +32,8 @@ export interface RunPlan {
   readonly machine: MachineOptions;
   /** In the order of the images. */
   readonly vms: readonly VmOptions[];
+  /** The file that is a VM's disk, in the order of the images; VMs behind the last have none. */
+  readonly disks: readonly string[];
   /** Clock value at which the run ends. */
   readonly limit: number | null;
   readonly trace: string | null;
@@ -57,6 +60,11 @@ Console:
     Ctrl-A x  end the run          Ctrl-A n  type to the next VM
     Ctrl-A h  list these keys      Ctrl-A Ctrl-A  send Ctrl-A
 
+Disk:
+  --disk gives a guest a virtio block device (PCI, without legacy interface). The file is written as the guest writes: a
+  request that was answered is in the file whatever comes after it. A flush of the guest, and the end of the run, has the
+  system bring the file to the medium.
+
 Several images start several VMs on one machine. Each line of their consoles begins with the name of the VM; what is
 typed goes to the first.
 
@@ -67,6 +75,7 @@ complete in all of these cases but 2 and 70.
 Examples:
   cloister run guests/powerpc/hello.elf
   cloister run --protected --entry fdt --report report.json guests/powerpc/secret.elf
+  cloister run --disk disk.img guests/powerpc/disk.elf
   cloister run --cpus 4 guests/powerpc/smp.elf
   cloister run --protected --role host --initrd guests/powerpc/secret.elf guests/powerpc/hypervisor.elf`;
 
@@ -87,6 +96,7 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
     .option('--cpus <n>', 'virtual CPUs of each guest', '1')
     .option('--cmdline <string>', 'kernel command line', '')
     .option('--initrd <file>', 'initial RAM disk; with --role host, what the hypervisor is to run')
+    .option('--disk <file>', 'raw file as a virtio disk; the second one is for the second image', collect)
     .option('--entry <kind>', 'start of a guest: of (Open Firmware, as QEMU) or fdt (flat device tree in R3)', 'of')
     .option('--max-instructions <n>', 'stop after this many instructions, exit status 3')
     .option('--seed <n>', 'seed of all randomness, keys too: a number, or "random"', '1')
@@ -98,6 +108,10 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
   return command.action((images: string[], options: RunOptions) =>
     act(planRun(images, options, (name) => command.getOptionValueSource(name) === 'cli')),
   );
+}
+
+function collect(value: string, others: readonly string[] = []): readonly string[] {
+  return [...others, value];
 }
 
 /** @throws UsageError for an option or a file that cannot be had */
@@ -128,10 +142,14 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
     ...(initrd && { initrd }),
     ...shared,
   }));
+  const disks = options.disk ?? [];
+  if (role === 'host' && disks.length > 0) throw new UsageError('--disk: a hypervisor has no disk');
+  if (disks.length > images.length) throw new UsageError(`--disk: ${disks[images.length]}: there is no VM left for it`);
   checkOutputs(images, options);
   return {
     machine,
     vms,
+    disks,
     limit,
     trace: options.trace ?? null,
     report: options.report ?? null,
@@ -141,8 +159,10 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
 }
 
 /** A run does not write over what it reads, nor one output over the other. */
-function checkOutputs(images: readonly string[], { initrd, trace, report }: RunOptions): void {
-  const inputs = initrd === undefined ? images : [...images, initrd];
+function checkOutputs(images: readonly string[], { initrd, disk = [], trace, report }: RunOptions): void {
+  const read = initrd === undefined ? images : [...images, initrd];
+  for (const [i, file] of disk.entries()) requireDistinct('--disk', file, [...read, ...disk.slice(0, i)]);
+  const inputs = [...read, ...disk];
   if (trace !== undefined) requireDistinct('--trace', trace, inputs);
   if (report !== undefined) requireDistinct('--report', report, trace === undefined ? inputs : [...inputs, trace]);
 }

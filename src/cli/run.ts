@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { createMachine } from '../index.ts';
 import { Consoles } from './consoles.ts';
 import { drive } from './drive.ts';
+import { FileDisk } from './file-disk.ts';
 import { OutputFile, TraceFile } from './files.ts';
 import { type RunPlan, runCommand } from './run-options.ts';
 import { say } from './say.ts';
@@ -16,7 +17,11 @@ async function run(plan: RunPlan): Promise<number> {
   const trace = plan.trace === null ? null : new TraceFile();
   const machine = createMachine({ ...plan.machine, ...(trace && { trace }) });
   const consoles = new Consoles(machine, plan);
-  for (const [i, vm] of plan.vms.entries()) machine.addVm({ ...vm, console: consoles.backend(i) });
+  const disks = plan.disks.map((file) => new FileDisk(file));
+  for (const [i, vm] of plan.vms.entries()) {
+    const disk = disks[i];
+    machine.addVm({ ...vm, console: consoles.backend(i), ...(disk && { disk }) });
+  }
   machine.prepare();
   const report = plan.report === null ? null : new OutputFile(plan.report);
   if (plan.trace !== null) trace?.open(new OutputFile(plan.trace));
@@ -28,6 +33,7 @@ async function run(plan: RunPlan): Promise<number> {
     } finally {
       consoles.close();
       trace?.close();
+      for (const disk of disks) disk.close();
     }
   })();
   report?.clear();

@@ -609,6 +609,8 @@ export const RTAS_TOKEN = {
   'event-scan': 0x200f,
   'nvram-fetch': 0x2012,
   'nvram-store': 0x2013,
+  'ibm,read-pci-config': 0x2016,
+  'ibm,write-pci-config': 0x2017,
   'ibm,configure-connector': 0x201e,
   'ibm,os-term': 0x201f,
   'ibm,nmi-register': 0x202b,

@@ -1,5 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ConsoleBackend } from '../devices/console.ts';
+import type { DiskBackend } from '../devices/disk.ts';
 import { Engine } from '../engine/engine.ts';
 import { Store } from '../engine/store.ts';
 import { HostView } from '../machine/host-view.ts';
@@ -71,6 +72,8 @@ export interface GuestOptions {
   readonly cpus: number;
   readonly entry: 'of' | 'fdt';
   readonly console: ConsoleBackend;
+  /** A virtio block device. */
+  readonly disk?: DiskBackend;
 }
 
 /** A hypervisor in machine code in place of the native one. */
@@ -358,8 +361,9 @@ export class PowerMachine {
     const { kvm } = this;
     if (kvm === null) return [];
     const view = this.#viewOf('vmm');
+    const devices = this.#viewOf('device');
     return guests.map(
-      (guest) => new Spapr(kvm, view, { ...guest, svmEnabled: this.#options.protected, trace: this.#watch }),
+      (guest) => new Spapr(kvm, view, { ...guest, svmEnabled: this.#options.protected, trace: this.#watch }, devices),
     );
   }
 

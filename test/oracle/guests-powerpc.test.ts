@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodeProvider } from '../../src/crypto/node.ts';
+import { type DiskBackend, MemoryDisk } from '../../src/devices/disk.ts';
 import { PowerMachine } from '../../src/powerpc/machine.ts';
 import { requireTool } from '../support/tools.ts';
 
@@ -52,6 +54,7 @@ interface OurRun {
   readonly cmdline?: string;
   readonly cpus?: number;
   readonly protected?: boolean;
+  readonly disk?: DiskBackend;
 }
 
 /** Starts and ways to execute: the console must be the same in all of them. */
@@ -69,7 +72,7 @@ const LIMIT = 1e9;
 /** Runs a guest on our machine and gives its console once it has turned itself off. */
 function runOurs(
   name: string,
-  { entry, interpret, cmdline = '', cpus = 1, protected: offered = false }: OurRun,
+  { entry, interpret, cmdline = '', cpus = 1, protected: offered = false, disk }: OurRun,
 ): string {
   let text = '';
   const machine = new PowerMachine({
@@ -89,6 +92,7 @@ function runOurs(
           cmdline,
           memory: MEMORY,
           cpus,
+          ...(disk && { disk }),
           entry,
           console: {
             output(bytes) {
@@ -284,6 +288,42 @@ describe.skipIf(!requireTool('qemu-system-ppc64').available)('our Power guests o
 
   test('secret goes on where the hypervisor has no random numbers', () => {
     expect(boot(...PSERIES, '-kernel', guest('secret'))).toBe(SECRET('made a secret of 32 bytes, from the clock'));
+  });
+
+  describe.each([
+    ['off', false],
+    ['on', true],
+  ] as const)('disk, with iommu_platform=%s', (platform, offered) => {
+    const contents = randomBytes(1 << 17);
+
+    /** Console and disk afterwards. */
+    function bootWithDisk(): { console: string; disk: Uint8Array } {
+      const directory = mkdtempSync(join(tmpdir(), 'cloister-disk-'));
+      try {
+        const file = join(directory, 'disk.img');
+        writeFileSync(file, contents);
+        const device = `virtio-blk-pci,disable-legacy=on,iommu_platform=${platform},drive=disk`;
+        const drive = ['-drive', `if=none,id=disk,format=raw,file=${file}`, '-device', device];
+        const console = boot(...PSERIES, ...drive, '-kernel', guest('disk'));
+        return { console, disk: readFileSync(file) };
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    }
+
+    test('says and leaves on the disk the same as on our machine, as a secure VM too', () => {
+      const judge = bootWithDisk();
+      expect(judge.console).toMatch(/^256 sectors\ncontents [0-9a-f]{16}\nwrite: ok\n/);
+      for (const way of WAYS) {
+        const disk = new MemoryDisk(Uint8Array.from(contents));
+        const text = runOurs('disk', { ...way, protected: offered, disk });
+        // What a secure guest says on top is not QEMU's to judge.
+        const common = judge.console.split('one interrupt\n')[0] ?? '';
+        expect(text.slice(0, common.length)).toBe(common);
+        if (!offered) expect(text).toBe(judge.console);
+        expect(Buffer.compare(disk.bytes, judge.disk)).toBe(0);
+      }
+    });
   });
 
   test.each([

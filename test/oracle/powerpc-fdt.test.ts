@@ -15,6 +15,7 @@ const PSERIES = pseriesTree({
   cmdline: 'root=/dev/vda quiet',
   kernel: { base: 0x400000, size: 0x1234 },
   initrd: { base: 0x420000, size: 100 },
+  phb: null,
   rtas: 0xfff0000,
   architectureVec5: NO_VEC5,
 });

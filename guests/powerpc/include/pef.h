@@ -96,8 +96,14 @@
 #define U_FUNCTION (-2)
 
 /* Hypercalls (sc 1): number in R3 */
+#define H_PUT_TCE 0x20
+#define H_LOGICAL_CI_LOAD 0x3C
+#define H_LOGICAL_CI_STORE 0x40
 #define H_GET_TERM_CHAR 0x54
 #define H_PUT_TERM_CHAR 0x58
+#define H_EOI 0x64
+#define H_CPPR 0x68
+#define H_XIRR 0x74
 #define H_CEDE 0xE0
 #define H_PROD 0xE8
 #define H_RANDOM 0x300
@@ -138,6 +144,9 @@
 #define RTAS_QUERY_CPU_STOPPED 0x2005
 #define RTAS_START_CPU 0x2006
 #define RTAS_STOP_SELF 0x2007
+#define RTAS_SET_XIVE 0x200A
+#define RTAS_READ_PCI_CONFIG 0x2016
+#define RTAS_WRITE_PCI_CONFIG 0x2017
 #define RTAS_OS_TERM 0x201F
 #define RTAS_PARAMETER (-3)
 

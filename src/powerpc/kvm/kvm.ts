@@ -20,7 +20,7 @@ import { UvmemPool } from './uvmem.ts';
 import { createContext, createVcpu, type EntryState, startVcpu, type Vm } from './vm.ts';
 import { VM_LIFE_CYCLE, vmState } from './vm-state.ts';
 import { ringDoorbells } from './wake-up.ts';
-import { claimSource, createXics, pulse } from './xics.ts';
+import { claimSource, createXics, pulse, setLevel } from './xics.ts';
 
 /** What the hypervisor is built from. */
 export interface KvmOptions {
@@ -162,9 +162,14 @@ export class Kvm implements NativeLevel {
     return vm;
   }
 
-  /** Gives a device of a VM an interrupt source (KVM_CREATE_IRQCHIP). @throws RangeError if it cannot have that number */
-  claimInterrupt(vm: Vm, number: number): void {
-    claimSource(vm.xics, number);
+  /** Gives a device of a VM an interrupt source, level- or edge-triggered. @throws RangeError if it cannot have that number */
+  claimInterrupt(vm: Vm, number: number, trigger: 'edge' | 'level' = 'edge'): void {
+    claimSource(vm.xics, number, trigger === 'level');
+  }
+
+  /** A device of a VM raises or lowers its level-triggered interrupt (KVM_IRQ_LINE). */
+  setInterrupt(vm: Vm, number: number, asserted: boolean): void {
+    setLevel(vm.xics, number, asserted);
   }
 
   /** A device of a VM pulses its interrupt (KVM_IRQ_LINE); its vCPU learns of it when a CPU next leaves the hypervisor. */

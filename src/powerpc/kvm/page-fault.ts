@@ -4,6 +4,7 @@ import { GuestFault } from './guest-memory.ts';
 import { injectInterrupt, injectNothingThere } from './interrupt.ts';
 import type { ExitInfo, Job } from './job.ts';
 import { frameOf } from './memslot.ts';
+import { emulateMmio } from './mmio.ts';
 import { mapPage } from './radix.ts';
 import type { Ctx } from './state.ts';
 import { endVm, type GuestContext, type Vm } from './vm.ts';
@@ -34,7 +35,8 @@ export function handlePageFault(ctx: Ctx, vm: Vm, context: GuestContext, info: E
   const frame = gpa === undefined ? undefined : frameOf(vm.slots, gfnOf(gpa));
   if (gpa === undefined || frame === undefined) {
     if (ofWalk) injectStorage(ctx, vm, context, fetch, effective, cause);
-    else injectNothingThere(port, vm, context, fetch ? 'fetch' : 'data', effective);
+    else if (gpa === undefined || fetch || context.secure || !emulateMmio(ctx, vm, context, gpa, effective))
+      injectNothingThere(port, vm, context, fetch ? 'fetch' : 'data', effective);
     return null;
   }
   if (context.secure) {

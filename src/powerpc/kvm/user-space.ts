@@ -1,3 +1,4 @@
+import type { GuestPhysical } from '../abi.ts';
 import type { EntryState, Vcpu, Vm } from './vm.ts';
 
 /** A hypercall that the VMM is to serve (KVM's H_TOO_HARD). */
@@ -13,6 +14,14 @@ export interface UserHypercall {
   readonly cpu: number;
   /** The Ultravisor handed the call over. */
   readonly secure: boolean;
+}
+
+/** A load or store at a guest physical address that is in no memory slot (KVM_EXIT_MMIO). */
+export interface MmioAccess {
+  readonly vm: Vm;
+  readonly address: GuestPhysical;
+  /** Bytes: 1, 2, 4 or 8. */
+  readonly size: number;
 }
 
 /** When and where the hypervisor has control: for the trace. */
@@ -34,6 +43,10 @@ export interface HypercallResult {
 export interface UserSpace {
   /** @returns undefined for a hypercall that the VMM does not know */
   hypercall(call: UserHypercall): HypercallResult | undefined;
+  /** A load from a device: its bytes in the order of their addresses, or undefined if there is none. */
+  mmioLoad?(access: MmioAccess): Uint8Array | undefined;
+  /** A store to a device. @returns false if there is none */
+  mmioStore?(access: MmioAccess, bytes: Uint8Array): boolean;
   /**
    * The VM begins anew: puts firmware and kernel into its memory again. What other memory holds is up to the VMM; of a VM that was secure it
    * is zeros.

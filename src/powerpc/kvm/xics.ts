@@ -23,8 +23,13 @@ export interface Presentation {
   raised: boolean;
 }
 
-/** An interrupt source as plain data; all are edge-triggered, as those of virtual devices are. */
+/** An interrupt source as plain data. */
 export interface Source {
+  /** Level-triggered (LSI), as PCI pins are; else edge-triggered. */
+  readonly level: boolean;
+  /** Level-triggered: the line is up; and an interrupt for it was presented whose end is still to come. */
+  asserted: boolean;
+  sent: boolean;
   server: number;
   priority: number;
   /** What ibm,int-on brings back. */
@@ -35,7 +40,9 @@ export interface Source {
   maskedPending: boolean;
 }
 
-const MASKED: Source = {
+const MASKED: Omit<Source, 'level'> = {
+  asserted: false,
+  sent: false,
   server: 0,
   priority: LEAST_FAVOURED,
   savedPriority: LEAST_FAVOURED,
@@ -72,10 +79,10 @@ export function resetXics(xics: Xics): void {
 }
 
 /** Gives a device an interrupt. @throws RangeError if the number is no source's, or is taken */
-export function claimSource(xics: Xics, number: number): void {
+export function claimSource(xics: Xics, number: number, level: boolean): void {
   const inRange = number >= XICS_SOURCE_BASE && number < XICS_SOURCE_BASE + XICS_SOURCES;
   if (!inRange || xics.sources.has(number)) throw new RangeError(`interrupt 0x${number.toString(16)} cannot be had`);
-  xics.sources.set(number, { ...MASKED });
+  xics.sources.set(number, { ...MASKED, level });
 }
 
 /** Whether the vCPU's external interrupt line is up. */
@@ -125,6 +132,8 @@ export function xirr(xics: Xics, server: number): number {
 export function endOfInterrupt(xics: Xics, server: number, value: number): void {
   const icp = presentation(xics, server);
   icp.cppr = value >>> CPPR_SHIFT;
+  const source = xics.sources.get(value & XISR_MASK);
+  if (source !== undefined) source.sent = false;
   if (icp.xisr === 0) resend(xics, server);
 }
 
@@ -136,11 +145,20 @@ export function pulse(xics: Xics, number: number): void {
   else present(xics, number, source);
 }
 
+/** A device raises or lowers its line. @throws RangeError for a number that no device has */
+export function setLevel(xics: Xics, number: number, asserted: boolean): void {
+  const source = xics.sources.get(number);
+  if (source === undefined) throw new RangeError(`no source has interrupt 0x${number.toString(16)}`);
+  source.asserted = asserted;
+  presentLevel(xics, number, source);
+}
+
 /** ibm,set-xive, ibm,int-on and ibm,int-off: where a source goes, and with what priority. */
 export function route(xics: Xics, number: number, to: Pick<Source, 'server' | 'priority' | 'savedPriority'>): void {
   const source = xics.sources.get(number);
   if (source === undefined) throw new RangeError(`no source has interrupt 0x${number.toString(16)}`);
   Object.assign(source, to);
+  if (source.level) presentLevel(xics, number, source);
   if (!source.maskedPending || source.priority === LEAST_FAVOURED) return;
   source.maskedPending = false;
   present(xics, number, source);
@@ -161,7 +179,20 @@ function raise(icp: Presentation, xisr: number, priority: number): void {
 /** An interrupt that was presented gives way; an inter-processor interrupt stays in MFRR anyway. */
 function reject(xics: Xics, number: number): void {
   const source = xics.sources.get(number);
-  if (source !== undefined) source.rejected = true;
+  if (source !== undefined) comeAgain(source);
+}
+
+/** It could not be presented, or gave way. */
+function comeAgain(source: Source): void {
+  if (source.level) source.sent = false;
+  else source.rejected = true;
+}
+
+/** Presents a level-triggered interrupt as long as its line is up, once until its end. */
+function presentLevel(xics: Xics, number: number, source: Source): void {
+  if (!source.asserted || source.sent || source.priority === LEAST_FAVOURED) return;
+  source.sent = true;
+  present(xics, number, source);
 }
 
 function presentIpi(xics: Xics, icp: Presentation): void {
@@ -174,7 +205,7 @@ function present(xics: Xics, number: number, source: Source): void {
   const icp = presentation(xics, source.server);
   const { priority } = source;
   if (priority >= icp.cppr || (icp.xisr !== 0 && icp.pending <= priority)) {
-    source.rejected = true;
+    comeAgain(source);
     return;
   }
   if (icp.xisr !== 0) reject(xics, icp.xisr);
@@ -186,6 +217,7 @@ function resend(xics: Xics, server: number): void {
   const icp = presentation(xics, server);
   if (icp.mfrr < icp.cppr) presentIpi(xics, icp);
   for (const [number, source] of xics.sources) {
+    if (source.level) presentLevel(xics, number, source);
     if (!source.rejected) continue;
     source.rejected = false;
     if (source.priority !== LEAST_FAVOURED) present(xics, number, source);

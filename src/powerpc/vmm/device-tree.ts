@@ -8,7 +8,8 @@ import {
   u64Value,
 } from '../../image/fdt.ts';
 import { PVR_POWER9_DD23, RTAS_TOKEN } from '../abi.ts';
-import { type GuestRange, rtasSize, TIMEBASE_FREQUENCY } from './layout.ts';
+import { type GuestRange, rtasSize, TIMEBASE_FREQUENCY, XICP_PHANDLE } from './layout.ts';
+import type { Phb } from './phb.ts';
 import { RTAS_CALLS, RTAS_TEXT } from './rtas.ts';
 import { VTY_INTERRUPT, VTY_REG } from './vty.ts';
 
@@ -22,6 +23,8 @@ export interface PseriesTree {
   readonly initrd: GuestRange | null;
   /** Where the RTAS text is; null if the guest is to instantiate it. */
   readonly rtas: number | null;
+  /** The PCI host bridge; null where there is no device for it. */
+  readonly phb: Phb | null;
   /** What ibm,client-architecture-support agreed on; before it, nothing. */
   readonly architectureVec5: Uint8Array;
 }
@@ -30,8 +33,6 @@ export interface PseriesTree {
 export const NO_VEC5 = Uint8Array.of(0, 0);
 
 const EMPTY = new Uint8Array(0);
-/** The phandle of the interrupt controller; Open Firmware counts on from it. */
-export const XICP_PHANDLE = 0x1111;
 const LMB_SIZE = 0x10000000;
 const CACHE_LINE = 128;
 const L1_SIZE = 32768;
@@ -40,6 +41,7 @@ const L1_SIZE = 32768;
 const PLATFORM_SUPPORT = Uint8Array.of(23, 0x00, 24, 0x40, 25, 0x00, 26, 0x40);
 
 /** What the hypercalls can do, by LoPAPR's names. */
+const HYPERTAS_PCI = ['hcall-tce', 'hcall-multi-tce'];
 const HYPERTAS_FUNCTIONS = ['hcall-term', 'hcall-interrupt', 'hcall-vio', 'hcall-splpar', 'hcall-set-mode'];
 
 /**
@@ -60,6 +62,7 @@ export function pseriesTree(tree: PseriesTree): FdtNode {
       chosen(tree),
       rtas(tree),
       cpus(tree.cpus),
+      ...(tree.phb === null ? [] : [tree.phb.node()]),
       vdevice(),
       hypervisor(),
       memory(tree.memory),
@@ -68,11 +71,13 @@ export function pseriesTree(tree: PseriesTree): FdtNode {
   );
 }
 
-function chosen({ cmdline, kernel, initrd, architectureVec5 }: PseriesTree): FdtNode {
+function chosen({ cmdline, kernel, initrd, phb, architectureVec5 }: PseriesTree): FdtNode {
   const vty = `/vdevice/vty@${VTY_REG.toString(16)}`;
   return fdtNode('chosen', {
     'ibm,architecture-vec-5': architectureVec5,
     'ibm,arch-vec-5-platform-support': PLATFORM_SUPPORT,
+    // The guest gives PCI functions their addresses.
+    ...(phb === null ? {} : { 'linux,pci-probe-only': u32Value(0) }),
     'stdout-path': stringValue(vty),
     'linux,stdout-path': stringValue(vty),
     'qemu,boot-kernel': rangeValue(kernel),
@@ -86,7 +91,7 @@ function chosen({ cmdline, kernel, initrd, architectureVec5 }: PseriesTree): Fdt
   });
 }
 
-function rtas({ rtas: base, cpus: maxCpus }: PseriesTree): FdtNode {
+function rtas({ rtas: base, cpus: maxCpus, phb }: PseriesTree): FdtNode {
   const tokens = RTAS_CALLS.map((name) => [name, u32Value(RTAS_TOKEN[name])] as const);
   return fdtNode('rtas', {
     ...(base === null ? {} : { 'linux,rtas-entry': u32Value(base), 'linux,rtas-base': u32Value(base) }),
@@ -96,7 +101,7 @@ function rtas({ rtas: base, cpus: maxCpus }: PseriesTree): FdtNode {
     'rtas-error-log-max': u32Value(2048),
     'rtas-size': u32Value(rtasSize(maxCpus)),
     'slof,rtas-size': u32Value(RTAS_TEXT.length),
-    'ibm,hypertas-functions': stringListValue(...HYPERTAS_FUNCTIONS),
+    'ibm,hypertas-functions': stringListValue(...HYPERTAS_FUNCTIONS, ...(phb === null ? [] : HYPERTAS_PCI)),
   });
 }
 

@@ -14,6 +14,9 @@ export const STACK_SIZE = 0x8000;
 /** R1 when the client is entered: the firmware itself has taken some frames. */
 export const STACK_POINTER = 0xff60;
 
+/** The phandle of the interrupt controller; Open Firmware counts on from it. */
+export const XICP_PHANDLE = 0x1111;
+
 /** Frequency of the time base that the device tree tells. */
 export const TIMEBASE_FREQUENCY = 512_000_000;
 

@@ -4,6 +4,7 @@ import type { HypercallResult, UserHypercall } from '../kvm/user-space.ts';
 import { endVm, requestReset, startCpuMsr, startVcpu } from '../kvm/vm.ts';
 import { LEAST_FAVOURED, route } from '../kvm/xics.ts';
 import { TIMEBASE_FREQUENCY } from './layout.ts';
+import type { Phb } from './phb.ts';
 import type { Vty } from './vty.ts';
 
 const { SUCCESS, HARDWARE, PARAMETER } = RTAS_STATUS;
@@ -38,6 +39,10 @@ export interface RtasContext {
   readonly vty: Vty;
   /** Bytes of guest memory. */
   readonly memorySize: number;
+  /** The PCI host bridge, if there is one. */
+  readonly phb: Phb | null;
+  /** A PCI register was read or written: interrupt lines may have changed. */
+  readonly pciAccessed: () => void;
   /** Milliseconds that set-time-of-day moved the clock. */
   clockOffset: number;
 }
@@ -119,6 +124,8 @@ const CALLS = {
     run: ({ args }) => (args.length === 6 || args.length === 7 ? NO_ERRORS_FOUND : PARAMETER),
   },
   'event-scan': { nargs: 4, nret: 1, run: () => NO_ERRORS_FOUND },
+  'ibm,read-pci-config': { nargs: 4, nret: 2, run: readPciConfig },
+  'ibm,write-pci-config': { nargs: 5, nret: 1, run: writePciConfig },
   'ibm,os-term': { run: osTerm },
 } as const satisfies Partial<Record<keyof typeof RTAS_TOKEN, RtasCall>>;
 
@@ -208,6 +215,20 @@ function interruptOn({ call: { vm }, args: [number] }: RtasRequest): number {
   const { server, savedPriority } = source;
   route(vm.xics, number, { server, priority: savedPriority, savedPriority });
   return SUCCESS;
+}
+
+/** Address, unit id in two words, size; gives the value. What is not there is a hardware error (QEMU's rtas_ibm_read_pci_config). */
+function readPciConfig({ context, args: [address, high, low, size] }: RtasRequest): RtasAnswer {
+  const value = context.phb?.configRead([high, low], address, size);
+  context.pciAccessed();
+  return value === undefined ? HARDWARE : [SUCCESS, value];
+}
+
+/** Address, unit id in two words, size, value. */
+function writePciConfig({ context, args: [address, high, low, size, value] }: RtasRequest): number {
+  const done = context.phb?.configWrite([high, low], address, size, value) ?? false;
+  context.pciAccessed();
+  return done ? SUCCESS : HARDWARE;
 }
 
 /** The calling vCPU stops; it goes on only by start-cpu. */

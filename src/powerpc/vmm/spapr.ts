@@ -1,4 +1,7 @@
 import type { ConsoleBackend } from '../../devices/console.ts';
+import type { DiskBackend } from '../../devices/disk.ts';
+import { VirtioCore } from '../../devices/virtio.ts';
+import { VirtioBlk } from '../../devices/virtio-blk.ts';
 import { ImageError } from '../../image/error.ts';
 import { type FdtReservation, writeFdt } from '../../image/fdt.ts';
 import type { HostView } from '../../machine/host-view.ts';
@@ -8,9 +11,10 @@ import { GuestFault, GuestMemory } from '../kvm/guest-memory.ts';
 import type { SlotCreateJob, SlotDeleteJob } from '../kvm/job.ts';
 import type { Kvm } from '../kvm/kvm.ts';
 import type { SlotSpec } from '../kvm/memslot.ts';
-import type { HypercallResult, PollStamp, UserHypercall, UserSpace } from '../kvm/user-space.ts';
+import type { HypercallResult, MmioAccess, PollStamp, UserHypercall, UserSpace } from '../kvm/user-space.ts';
 import type { EntryState, Vm } from '../kvm/vm.ts';
 import { NO_VEC5, pseriesTree } from './device-tree.ts';
+import { DmaMemory } from './dma.ts';
 import { type ImageFile, type KernelImage, placeKernel } from './kernel-image.ts';
 import {
   alignUp,
@@ -25,7 +29,9 @@ import {
 import { logicalCiLoad, logicalCiStore } from './logical-ci.ts';
 import { OpenFirmware, type TreeChanges } from './openfirmware.ts';
 import { OptionError } from './option-error.ts';
+import { PHB_INTERRUPTS, Phb } from './phb.ts';
 import { hRtas, RTAS_TEXT, type RtasContext } from './rtas.ts';
+import { VirtioPci } from './virtio-pci.ts';
 import { VTY_INTERRUPT, Vty } from './vty.ts';
 
 /** A `pseries` guest. */
@@ -47,6 +53,8 @@ export interface SpaprOptions {
   /** The VM may become secure. */
   readonly svmEnabled: boolean;
   readonly console: ConsoleBackend;
+  /** A virtio block device in slot 0 of the PCI host bridge. */
+  readonly disk?: DiskBackend;
   readonly trace: TraceSink | null;
 }
 
@@ -93,15 +101,19 @@ export class Spapr implements UserSpace {
   #plugged: PluggedMemory[] = [];
   #lastSlot = 0;
   readonly #plan: MemoryPlan;
+  /** Devices are there only where somebody asked for one. */
+  readonly #phb: Phb | null;
 
   /**
    * Makes the VM and fills its memory; it runs when the KVM half next has control.
    * @param view memory with the rights of the VMM
+   * @param deviceView memory with the rights of a device
    * @throws ImageError for an image that cannot be placed
    * @throws OptionError for memory, CPUs or a command line that cannot be had
    */
-  constructor(kvm: Kvm, view: HostView, options: SpaprOptions) {
-    const plan = planMemory(options);
+  constructor(kvm: Kvm, view: HostView, options: SpaprOptions, deviceView: HostView = view) {
+    this.#phb = options.disk === undefined ? null : this.#makeBridge(kvm, deviceView, options.disk, options.svmEnabled);
+    const plan = planMemory(options, this.#phb);
     this.#kvm = kvm;
     this.#options = options;
     this.#plan = plan;
@@ -109,7 +121,14 @@ export class Spapr implements UserSpace {
     const { memory: memorySize } = options;
     this.memory = new GuestMemory(view, kvm.pages);
     this.#vty = new Vty(options.console, options.trace);
-    this.#rtas = { memory: this.memory, vty: this.#vty, memorySize, clockOffset: 0 };
+    this.#rtas = {
+      memory: this.memory,
+      vty: this.#vty,
+      memorySize,
+      phb: this.#phb,
+      pciAccessed: () => this.#updateInterrupts(),
+      clockOffset: 0,
+    };
     this.vm = kvm.createVm({
       name: options.name,
       slots: [{ id: 0, base: 0 as GuestPhysical, size: memorySize }],
@@ -119,13 +138,14 @@ export class Spapr implements UserSpace {
       userSpace: this,
     });
     kvm.claimInterrupt(this.vm, VTY_INTERRUPT);
+    if (this.#phb !== null) for (const number of PHB_INTERRUPTS) kvm.claimInterrupt(this.vm, number, 'level');
     try {
       this.#load();
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
       throw new OptionError('--memory', `${options.name}: ${error.message}`);
     }
-    this.#firmware = plan.flat === null ? openFirmware(this.memory, options, plan) : null;
+    this.#firmware = plan.flat === null ? openFirmware(this.memory, options, plan, this.#phb) : null;
   }
 
   /**
@@ -162,7 +182,8 @@ export class Spapr implements UserSpace {
       this.memory.write(vm, base + bytes.length, new Uint8Array(end - base - bytes.length));
     }
     this.#load();
-    if (this.#plan.flat === null) this.#firmware = openFirmware(this.memory, this.#options, this.#plan);
+    this.#phb?.reset();
+    if (this.#plan.flat === null) this.#firmware = openFirmware(this.memory, this.#options, this.#plan, this.#phb);
     return entryState(this.#options, this.#plan);
   }
 
@@ -196,14 +217,47 @@ export class Spapr implements UserSpace {
       case HCALL.H_RTAS:
         return hRtas(this.#rtas, call);
       case HCALL.H_LOGICAL_CI_LOAD:
-        return logicalCiLoad(this.memory, call);
+        return this.#afterAccess(logicalCiLoad(this.memory, this.#phb, call));
       case HCALL.H_LOGICAL_CI_STORE:
-        return logicalCiStore(this.memory, call);
+        return this.#afterAccess(logicalCiStore(this.memory, this.#phb, call));
+      case HCALL.H_PUT_TCE:
+      case HCALL.H_GET_TCE:
+      case HCALL.H_STUFF_TCE:
+      case HCALL.H_PUT_TCE_INDIRECT:
+        return this.#phb?.iommu.hypercall(this.memory, call);
       case HCALL.H_VOF_CLIENT:
         return this.#firmware?.call(call);
       default:
         return undefined;
     }
+  }
+
+  mmioLoad({ address, size }: MmioAccess): Uint8Array | undefined {
+    return this.#afterAccess(this.#phb?.load(address, size));
+  }
+
+  mmioStore({ address }: MmioAccess, bytes: Uint8Array): boolean {
+    return this.#afterAccess(this.#phb?.store(address, bytes) ?? false);
+  }
+
+  /** Where the VM may become secure, the device goes through the I/O MMU, as QEMU has it for a confidential guest. */
+  #makeBridge(kvm: Kvm, view: HostView, disk: DiskBackend, platform: boolean): Phb {
+    const phb = new Phb();
+    const memory = new DmaMemory(new GuestMemory(view, kvm.pages), () => this.vm, platform ? phb.iommu : null);
+    phb.plug(0, new VirtioPci(new VirtioCore(new VirtioBlk(disk), memory, platform)));
+    return phb;
+  }
+
+  #afterAccess<T>(result: T): T {
+    this.#updateInterrupts();
+    return result;
+  }
+
+  /** Lets the interrupt controller know which lines are up. */
+  #updateInterrupts(): void {
+    if (this.#phb === null) return;
+    const up = this.#phb.interrupts();
+    for (const number of PHB_INTERRUPTS) this.#kvm.setInterrupt(this.vm, number, up.has(number));
   }
 }
 
@@ -221,7 +275,7 @@ interface MemoryPlan {
   readonly flat: { readonly tree: number; readonly bytes: Uint8Array; readonly rtas: number } | null;
 }
 
-function planMemory(options: SpaprOptions): MemoryPlan {
+function planMemory(options: SpaprOptions, phb: Phb | null): MemoryPlan {
   const { memory, cpus, cmdline } = options;
   if (!Number.isSafeInteger(memory) || memory <= 0 || memory % UV_PAGE_SIZE !== 0) {
     throw new OptionError('--memory', `${memory} bytes are not a positive multiple of 64 KiB`);
@@ -232,7 +286,7 @@ function planMemory(options: SpaprOptions): MemoryPlan {
   if (cmdline.includes('\0')) throw new OptionError('--cmdline', 'it has a NUL within');
   const kernel = placeKernel(options.image, memory);
   const initrd = placeInitrd(options.initrd, kernel, memory);
-  return { kernel, initrd, flat: options.entry === 'fdt' ? placeTree(options, kernel, initrd) : null };
+  return { kernel, initrd, flat: options.entry === 'fdt' ? placeTree(options, kernel, initrd, phb) : null };
 }
 
 /** As QEMU, which takes the sum of the segments for the size of the kernel; behind the kernel where that is too low. */
@@ -248,7 +302,12 @@ function placeInitrd(file: ImageFile | null, kernel: KernelImage, memory: number
   return { base, size: file.bytes.length };
 }
 
-function placeTree(options: SpaprOptions, kernel: KernelImage, initrd: GuestRange | null): MemoryPlan['flat'] {
+function placeTree(
+  options: SpaprOptions,
+  kernel: KernelImage,
+  initrd: GuestRange | null,
+  phb: Phb | null,
+): MemoryPlan['flat'] {
   const top = Math.min(options.memory, LOW_MEMORY_LIMIT);
   const rtas = top - UV_PAGE_SIZE;
   const tree = pseriesTree({
@@ -258,6 +317,7 @@ function placeTree(options: SpaprOptions, kernel: KernelImage, initrd: GuestRang
     kernel: { base: kernel.base, size: kernel.size },
     initrd,
     rtas,
+    phb,
     architectureVec5: NO_VEC5,
   });
   const taken: GuestRange[] = [
@@ -293,6 +353,7 @@ function openFirmware(
   memory: GuestMemory,
   { memory: memorySize, cpus, cmdline, trace }: SpaprOptions,
   { kernel, initrd }: MemoryPlan,
+  phb: Phb | null,
 ): OpenFirmware {
   const image = { base: kernel.base, size: kernel.size };
   const buildTree = (changes: TreeChanges) =>
@@ -303,6 +364,7 @@ function openFirmware(
       kernel: image,
       initrd: changes.initrd,
       rtas: null,
+      phb,
       architectureVec5: changes.architectureVec5 ?? NO_VEC5,
     });
   const claimed = [

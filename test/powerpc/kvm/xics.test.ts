@@ -26,7 +26,7 @@ function open(): Xics {
     [DISK, 5],
     [NET, 3],
   ] as const) {
-    claimSource(xics, number);
+    claimSource(xics, number, false);
     route(xics, number, { server: 0, priority, savedPriority: priority });
   }
   return xics;
@@ -35,7 +35,7 @@ function open(): Xics {
 describe('presentation', () => {
   it('nothing is presented after reset: CPPR is 0, MFRR and every priority 0xff', () => {
     const xics = createXics(1);
-    claimSource(xics, DISK);
+    claimSource(xics, DISK, false);
     setMfrr(xics, 0, 4);
     pulse(xics, DISK);
     expect(hasExternal(xics, 0)).toBe(false);
@@ -111,7 +111,7 @@ describe('sources', () => {
 
   it('have numbers from 0x1000 to 0x1fff, each once', () => {
     const xics = open();
-    for (const number of [0xfff, 0x2000, 2, DISK]) expect(() => claimSource(xics, number)).toThrow(RangeError);
+    for (const number of [0xfff, 0x2000, 2, DISK]) expect(() => claimSource(xics, number, false)).toThrow(RangeError);
     expect(() => pulse(xics, 0x1234)).toThrow(RangeError);
   });
 
