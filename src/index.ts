@@ -15,6 +15,8 @@ import type { CryptoProvider } from './crypto/provider.ts';
 import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 import type { DiskBackend } from './devices/disk.ts';
 import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
+import type { Attack } from './powerpc/kvm/hostile/attack.ts';
+import type { Hostile } from './powerpc/kvm/hostile/hostile.ts';
 import { PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
 import type { ImageFile } from './powerpc/vmm/kernel-image.ts';
@@ -25,6 +27,8 @@ export { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 export { type DiskBackend, DiskError, MemoryDisk, SECTOR_BYTES } from './devices/disk.ts';
 export { ImageError } from './image/error.ts';
 export { compareViews, type HypervisorView, type Observation, type Sighting } from './machine/hypervisor-view.ts';
+export type { Attack } from './powerpc/kvm/hostile/attack.ts';
+export { ATTACKS } from './powerpc/kvm/hostile/catalog.ts';
 export { OptionError } from './powerpc/vmm/option-error.ts';
 export { chromeTrace } from './trace/chrome.ts';
 export type { TraceEvent, TraceSink } from './trace/events.ts';
@@ -58,6 +62,8 @@ export interface MachineOptions {
   readonly trace?: TraceSink;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
+  /** Our hypervisor attacks its guests in this way (`ATTACKS`). Not with `role: 'host'`. */
+  readonly attack?: Attack;
 }
 
 /** A virtual machine to be added; or, with `role: 'host'`, the hypervisor. */
@@ -129,8 +135,17 @@ export interface Report {
     readonly refused: Readonly<Record<string, number>>;
     /** Secrets that it could see; only where the run was watched. */
     readonly sightings?: number;
+    /** What a hostile one tried, by means, and how many bytes it holds; only where it was hostile. */
+    readonly attack?: AttackReport;
   };
   readonly translation: { readonly regions: number; readonly instructions: number; readonly bytes: number };
+}
+
+/** What a hostile hypervisor did. */
+export interface AttackReport {
+  readonly name: string;
+  readonly attempts: Readonly<Record<string, { readonly tried: number; readonly refused: number }>>;
+  readonly lootBytes: number;
 }
 
 /** A machine: add VMs, then run. */
@@ -228,8 +243,17 @@ class PowerBackedMachine implements Machine {
         entries: statistics.hypervisorEntries,
         refused: statistics.refused,
         ...(machine.view === null ? {} : { sightings: machine.view.sightings.length }),
+        ...(machine.hostile === null ? {} : { attack: this.#attackReport(machine.hostile) }),
       },
       translation: { regions, instructions, bytes },
+    };
+  }
+
+  #attackReport({ toolbox: { attempts, loot } }: Hostile): AttackReport {
+    return {
+      name: this.#options.attack?.name ?? '',
+      attempts: Object.fromEntries(attempts),
+      lootBytes: loot.reduce((sum, { length }) => sum + length, 0),
     };
   }
 
@@ -292,6 +316,7 @@ class PowerBackedMachine implements Machine {
       cipher: this.#options.cipher ?? 'iapm',
       trace: this.#options.trace ?? null,
       ...(watch && { watch }),
+      ...(this.#options.attack && { attack: this.#options.attack }),
     });
   }
 }

@@ -1,5 +1,7 @@
-import type { Attack } from '../powerpc/kvm/hostile/attack.ts';
-import { ATTACKS } from '../powerpc/kvm/hostile/catalog.ts';
+import { defaultProvider } from '../crypto/default.ts';
+import { ATTACKS, type Attack, type Machine, type MachineOptions } from '../index.ts';
+import { RandomSource } from '../machine/random.ts';
+import { RANDOM_STREAM } from '../powerpc/machine.ts';
 import { UsageError } from './exit-status.ts';
 
 /** What a hypervisor that is not honest is called, and what it does. */
@@ -29,4 +31,56 @@ export function parseHypervisor(option: string, name: string): Attack | 'curious
     throw new UsageError(`${option}: "${name}" is none of ${known.join(', ')}`);
   }
   return attack;
+}
+
+/** How many numbers of each random stream a curious hypervisor looks for. */
+const WORDS_SOUGHT = 8;
+
+/** What a machine needs for this hypervisor. */
+export function hypervisorOptions(
+  hypervisor: Attack | 'curious' | null,
+  seed: string,
+  cpus: number,
+): Pick<MachineOptions, 'attack' | 'watch'> {
+  if (hypervisor === null) return {};
+  if (hypervisor !== 'curious') return { attack: hypervisor };
+  const words = guestRandoms(seed, cpus);
+  return { watch: { secrets: words.flatMap((word) => [word, word.toReversed()]), digests: false } };
+}
+
+/** The random numbers that a guest can have got: whoever knows the seed knows them. */
+function guestRandoms(seed: string, cpus: number): Uint8Array[] {
+  const source = new RandomSource(defaultProvider(), seed);
+  const streams = [
+    RANDOM_STREAM.secureGuest,
+    RANDOM_STREAM.normalGuest,
+    ...Array.from({ length: cpus }, (_, cpu) => `${RANDOM_STREAM.darn} ${cpu}`),
+  ];
+  return streams.flatMap((name) => {
+    const stream = source.stream(name);
+    return Array.from({ length: WORDS_SOUGHT }, () => stream(8));
+  });
+}
+
+/** What the hypervisor of a run found or tried, one line each; none for an honest one. */
+export function hypervisorFindings(machine: Machine): string[] {
+  const { attack } = machine.report().hypervisorSaw;
+  const lines: string[] = [];
+  if (machine.view !== null) {
+    const [first] = machine.view.sightings;
+    const seen = new Set(machine.view.sightings.map(({ secret }) => secret >> 1)).size;
+    lines.push(
+      first === undefined
+        ? `curious: saw none of the guest's random numbers in ${machine.view.observations.length} looks`
+        : `curious: saw ${seen} of the guest's random numbers, first in ${first.where} at instruction ${first.clock}`,
+    );
+  }
+  if (attack !== undefined) {
+    const attempts = Object.entries(attack.attempts).map(
+      ([means, { tried, refused }]) => `${means} ${tried} times${refused > 0 ? `, ${refused} refused` : ''}`,
+    );
+    const tried = attempts.length > 0 ? attempts.join('; ') : 'had no occasion';
+    lines.push(`${attack.name}: ${tried}; holds ${attack.lootBytes} bytes`);
+  }
+  return lines;
 }

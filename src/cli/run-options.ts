@@ -4,6 +4,7 @@ import type { MachineOptions, VmOptions } from '../index.ts';
 import { PAGE_CIPHERS } from '../powerpc/ultravisor/page-cipher.ts';
 import { UsageError } from './exit-status.ts';
 import { readImage, requireDistinct } from './files.ts';
+import { hypervisorHelp, hypervisorOptions, parseHypervisor } from './hypervisor-option.ts';
 import { parseChoice, parseCount, parseSeed, parseSize } from './values.ts';
 
 /** The options of `cloister run` as they were typed. */
@@ -22,6 +23,7 @@ interface RunOptions {
   readonly maxInstructions?: string;
   readonly seed: string;
   readonly interpret?: boolean;
+  readonly hypervisor: string;
   readonly trace?: string;
   readonly report?: string;
   readonly progress: boolean;
@@ -68,6 +70,11 @@ Disk:
 Several images start several VMs on one machine. Each line of their consoles begins with the name of the VM; what is
 typed goes to the first.
 
+Hypervisors, for --hypervisor:
+${hypervisorHelp()}
+  An attack begins at the third line that the guest prints; "cloister attack" tries all of them. A curious hypervisor compares
+  all of memory at each exit, so it is slow.
+
 Exit status: 0 the guest powered off or stopped normally, 1 it crashed or was terminated, 2 bad usage or a bad image,
 3 the instruction limit was reached, 70 a bug of ours; 128 + n where signal n ended the run. Trace and report are
 complete in all of these cases but 2 and 70.
@@ -101,6 +108,7 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
     .option('--max-instructions <n>', 'stop after this many instructions, exit status 3')
     .option('--seed <n>', 'seed of all randomness, keys too: a number, or "random"', '1')
     .option('--interpret', 'do not translate hot code')
+    .option('--hypervisor <name>', 'honest, curious, or one that attacks its first guest (list below)', 'honest')
     .option('--trace <file>', 'write all events, one JSON object a line')
     .option('--report <file>', 'write a report of the run as JSON')
     .option('--no-progress', 'do not show on a terminal how the run goes')
@@ -118,19 +126,29 @@ function collect(value: string, others: readonly string[] = []): readonly string
 function planRun(images: readonly string[], options: RunOptions, given: (name: string) => boolean): RunPlan {
   const role = parseChoice('--role', options.role, ['guest', 'host']);
   if (role === 'host' && images.length > 1) throw new UsageError('--role host: there can be one hypervisor only');
+  const hypervisor = parseHypervisor('--hypervisor', options.hypervisor);
+  if (role === 'host' && hypervisor !== null) {
+    throw new UsageError('--hypervisor: with --role host the image is the hypervisor');
+  }
+  if (hypervisor !== null && hypervisor !== 'curious' && hypervisor.accomplice === true && images.length < 2) {
+    throw new UsageError(`--hypervisor: ${hypervisor.name} needs two guests`);
+  }
+  const seed = parseSeed('--seed', options.seed);
+  const cpus = parseCount('--cpus', options.cpus, MAX_CPUS);
   const machine: MachineOptions = {
+    ...hypervisorOptions(hypervisor, seed, cpus),
     arch: parseChoice('--arch', options.arch, ['powerpc']),
     protected: options.protected ?? false,
     secureMemory: parseSize('--secure-memory', options.secureMemory),
     cipher: parseChoice('--cipher', options.cipher, PAGE_CIPHERS),
     role,
     interpret: options.interpret ?? false,
-    seed: parseSeed('--seed', options.seed),
+    seed,
   };
   const shared = {
     cmdline: options.cmdline,
     memory: parseSize('--memory', options.memory),
-    cpus: parseCount('--cpus', options.cpus, MAX_CPUS),
+    cpus,
     entry: parseChoice('--entry', options.entry, ['of', 'fdt']),
   };
   const most = options.maxInstructions;

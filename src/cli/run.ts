@@ -4,6 +4,7 @@ import { Consoles } from './consoles.ts';
 import { drive } from './drive.ts';
 import { FileDisk } from './file-disk.ts';
 import { OutputFile, TraceFile } from './files.ts';
+import { hypervisorFindings } from './hypervisor-option.ts';
 import { type RunPlan, runCommand } from './run-options.ts';
 import { say } from './say.ts';
 
@@ -39,6 +40,7 @@ async function run(plan: RunPlan): Promise<number> {
   report?.clear();
   report?.write(`${JSON.stringify(machine.report(), null, 2)}\n`);
   report?.close();
+  for (const line of hypervisorFindings(machine)) say(line);
   if (outcome.kind !== 'poweroff') say(`${outcome.kind}: ${outcome.detail}`);
   return status;
 }

@@ -230,6 +230,15 @@ const PAGER = lines(
   'checksum b7f2c4990c9e7d65',
 );
 
+const ROUNDS = ['made a secret', ...[1, 2, 3, 4, 5, 6].map((round) => `round ${round}: intact`)];
+const VICTIM_NORMAL = lines(
+  'normal: asking for secure mode',
+  'no secure mode here, staying normal',
+  ...ROUNDS,
+  'ran as a normal VM',
+);
+const VICTIM_SECURE = lines('normal: asking for secure mode', ...ROUNDS, 'ran as a secure VM');
+
 /** Guests that say the same wherever they run; they ask for little memory and for one CPU. */
 const SAME_EVERYWHERE: readonly (readonly [string, string])[] = [
   ['hello', HELLO],
@@ -241,6 +250,7 @@ const SAME_EVERYWHERE: readonly (readonly [string, string])[] = [
   ['hypercalls', HYPERCALLS('normal')],
   ['reboot', BOOTS('normal', 'as it was left')],
   ['pager', PAGER],
+  ['victim', VICTIM_NORMAL],
 ];
 
 /** Iterations for a test: the second finds what the first left. */
@@ -351,6 +361,10 @@ describe.each(WAYS)('our Power guests on our machine, entry $entry, interpret $i
 
   test('secret_shared becomes secure and takes its page back', () => {
     expect(runOurs('secret_shared', { ...way, protected: true })).toBe(SHARED_SECURE);
+  });
+
+  test('the victim of attacks finds nothing changed as a secure VM', () => {
+    expect(runOurs('victim', { ...way, protected: true })).toBe(VICTIM_SECURE);
   });
 
   test('hypercalls are reflected from a secure guest', () => {
