@@ -238,6 +238,8 @@ export const HID0 = {
 export const DSISR = {
   NO_TRANSLATION: 0x40000000n,
   ATTRIBUTE_CONFLICT: 0x20000000n,
+  /** In SRR1 and HSRR1 only: the page is no-execute or guarded (ISA 3.0B, Book III 6.5.5). */
+  NO_EXECUTE: 0x10000000n,
   PROTECTION: 0x08000000n,
   BAD_ACCESS: 0x04000000n,
   STORE: 0x02000000n,

@@ -58,6 +58,7 @@ export function planTree(
     { base: kernel, size: BigInt(UV_PAGE_SIZE) },
     ...describedRanges(fdt.root),
   ];
+  requireMemory(fdt.root, isRegistered);
   const reserved = chooseFrames(memoryTop(fdt.root), taken, isRegistered);
   return { reserved, newTree: withReservations(fdt, reserved, bytes.length), tokens: rtasTokens(fdt.root) };
 }
@@ -110,6 +111,26 @@ function memoryTop(root: FdtNode): number {
   const base = joinCells(cells.slice(0, addressCells));
   if (base !== 0n) throw new FdtError('/memory@0 does not begin at 0');
   return clamp(joinCells(cells.slice(addressCells, addressCells + sizeCells)), RMO_LIMIT);
+}
+
+/**
+ * Everything that the tree calls memory must be in slots: what the guest takes for memory is never a device of the hypervisor's, which would
+ * see what the guest stores there.
+ */
+function requireMemory(root: FdtNode, isRegistered: (gfn: Gfn) => boolean): void {
+  const addressCells = cellCount(root, '#address-cells', 2);
+  const sizeCells = cellCount(root, '#size-cells', 1);
+  const size = BigInt(UV_PAGE_SIZE);
+  for (const { name, properties } of root.children.filter(({ name }) => /^memory(@|$)/.test(name))) {
+    const cells = asCells(properties.get('reg') ?? new Uint8Array(0));
+    for (let at = 0; at + addressCells + sizeCells <= cells.length; at += addressCells + sizeCells) {
+      const first = joinCells(cells.slice(at, at + addressCells));
+      const end = first + joinCells(cells.slice(at + addressCells, at + addressCells + sizeCells));
+      for (let gpa = first - (first % size); gpa < end; gpa += size) {
+        if (!isRegistered(Number(gpa / size) as Gfn)) throw new FdtError(`${name} is not all in memory slots`);
+      }
+    }
+  }
 }
 
 function cellCount(root: FdtNode, name: string, standard: number): number {

@@ -1,7 +1,7 @@
 import { AIL3_OFFSET, HFSCR, LPCR, MSR, SPR, SRR1 } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
-import { type Frame, restoreFrame } from './frame.ts';
+import { type Frame, restoreFrame, setFrameSpr } from './frame.ts';
 import type { Svm } from './svm.ts';
 import { enforceLpcr, hasAlternateLocation } from './svm-lpcr.ts';
 
@@ -45,6 +45,18 @@ export function interruptState(
   return saved;
 }
 
+/** The same for a vCPU whose registers are in a frame, by an interrupt that the Ultravisor itself gives it. */
+export function interruptFrame(svm: Svm, frame: Frame, vector: bigint, status: bigint): void {
+  const { srr0, srr1 } = interruptState(frame, locate(svm, frame.msr, vector), status, (svm.lpcr & LPCR.ILE) !== 0n);
+  setFrameSpr(frame, SPR.SRR0, srr0);
+  setFrameSpr(frame, SPR.SRR1, srr1);
+}
+
+/** Where the SVM asked for an interrupt to be taken. */
+function locate(svm: Svm, msr: bigint, vector: bigint): bigint {
+  return hasAlternateLocation(svm) && (msr & TRANSLATION) === TRANSLATION ? vector | AIL3_OFFSET : vector;
+}
+
 /** A vCPU takes an interrupt that the Ultravisor itself gives it, at the vector that it asked for (6.3). */
 export function interruptGuest(
   uv: UvContext,
@@ -55,9 +67,8 @@ export function interruptGuest(
   status: bigint,
 ): 'left' {
   const at = { nia: interrupted.nia, msr: interrupted.msr };
-  const relocated = hasAlternateLocation(svm) && (at.msr & TRANSLATION) === TRANSLATION;
   const littleEndian = (svm.lpcr & LPCR.ILE) !== 0n;
-  const { srr0, srr1 } = interruptState(at, relocated ? vector | AIL3_OFFSET : vector, status, littleEndian);
+  const { srr0, srr1 } = interruptState(at, locate(svm, at.msr, vector), status, littleEndian);
   port.setSpr(SPR.SRR0, srr0);
   port.setSpr(SPR.SRR1, srr1);
   return continueGuest(uv, port, svm, at.nia, at.msr);

@@ -7,10 +7,9 @@ import { pageOut, pageToDonate } from './secure-frames.ts';
 import type { Svm } from './svm.ts';
 import { hasAlternateLocation } from './svm-lpcr.ts';
 
-/** Interrupts that a hypervisor may give to an SVM (10.3 #64). */
+/** Interrupts that a hypervisor may give to an SVM (10.3 #64), beside the machine check. */
 const INJECTABLE: ReadonlySet<bigint> = new Set([
   VECTOR.SYSTEM_RESET,
-  VECTOR.MACHINE_CHECK,
   VECTOR.DATA_STORAGE,
   VECTOR.DATA_SEGMENT,
   VECTOR.INSTRUCTION_STORAGE,
@@ -59,8 +58,9 @@ function injectInto(port: RegisterPort, svm: Svm, frame: Frame): void {
   }
 }
 
-/** A relocated vector is only for an SVM that asked for them, and that runs with translation on (10.3 #63). */
+/** A machine check is taken where the SVM registered its handler by RTAS ibm,nmi-register, and only there (6.3 step 6). A relocated vector is only for an SVM that asked for them, and that runs with translation on (10.3 #63). */
 function isInjectable(svm: Svm, { msr }: Frame, nia: bigint): boolean {
+  if (nia === svm.machineCheck) return true;
   const relocated = nia >= AIL3_OFFSET;
   const vector = relocated ? nia - AIL3_OFFSET : nia;
   if (!INJECTABLE.has(vector)) return false;

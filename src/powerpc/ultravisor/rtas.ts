@@ -35,6 +35,7 @@ import {
   wordsToBytes,
   writeRtasCall,
 } from './rtas-block.ts';
+import { BUFFER_RULES, type BufferRule, MOST_BUFFER_BYTES, PREFIX, prefixOf } from './rtas-buffers.ts';
 import { makeRoom, requestPage } from './secure-frames.ts';
 import type { Continuation, RtasPages, StartingCpu, Svm } from './svm.ts';
 
@@ -47,26 +48,15 @@ export const RTAS_BUFFERS = UV_PAGE_SIZE / BUFFER_BYTES;
  */
 const STOP_SELF_OFFSET = BUFFER_BYTES;
 
-/**
- * Calls whose arguments are addresses of guest memory (6.7). They need buffers of their own in shared pages, which is a
- * later issue; until then they end with the status "parameter".
- */
-const NOT_YET: ReadonlySet<string> = new Set([
-  'check-exception',
-  'event-scan',
-  'ibm,get-system-parameter',
-  'ibm,set-system-parameter',
-  'ibm,configure-connector',
-  'nvram-fetch',
-  'nvram-store',
-  'ibm,nmi-register',
-]);
+/** A machine check handler lies at a multiple of this (6.3 step 6). */
+const HANDLER_ALIGN = 16n;
+const NO_DATA = new Uint8Array(0);
 
 type RtasContinuation = Extract<Continuation, { readonly kind: 'rtas' }>;
 
 /**
  * H_RTAS of an SVM (6.7): the argument block is read once, checked, and passed to the hypervisor in a page that it can
- * read; no pointer into guest memory goes with it. The message of ibm,os-term is withheld, and the R3 of a CPU to be
+ * read; no pointer into guest memory goes with it: a buffer has a bounce buffer in its place. The R3 of a CPU to be
  * started stays here.
  */
 export function hRtas(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: Interrupted): 'left' {
@@ -84,7 +74,11 @@ export function hRtas(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: 
   const args = bytesToWords(body);
 
   const name = nameOf(svm.rtas, token);
-  if (NOT_YET.has(name)) return endWithStatus(uv, port, svm, interrupted, block, nargs, nret, RTAS_STATUS.PARAMETER);
+  const data = guestBuffer(uv, svm, name, args);
+  if (data !== null && 'fault' in data) {
+    if (data.fault !== 'unreachable') return fault(uv, port, svm, interrupted, data);
+    return endWithStatus(uv, port, svm, interrupted, block, nargs, nret, RTAS_STATUS.PARAMETER);
+  }
 
   const stopSelf = name === 'stop-self' && nargs === 0 && nret === 1;
   const gfn = stopSelf ? svm.rtas.own : svm.rtas.buffers;
@@ -97,20 +91,36 @@ export function hRtas(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: 
   if (page?.state !== 'SHARED_IMPLICIT') {
     return killSvm(uv, port, svm, saveFrame(port, interrupted), 'its page for RTAS calls is gone');
   }
-  const buffer = stopSelf ? null : svm.rtas.busy.indexOf(false);
-  if (buffer === -1) return endWithStatus(uv, port, svm, interrupted, block, nargs, nret, RTAS_STATUS.BUSY);
+  const [buffer, second] = freeBuffers(svm.rtas);
+  if (!stopSelf && (buffer === undefined || (data !== null && second === undefined))) {
+    return endWithStatus(uv, port, svm, interrupted, block, nargs, nret, RTAS_STATUS.BUSY);
+  }
 
   let startCookie: number | null = null;
-  if (name === 'ibm,os-term') args.fill(0);
   if (name === 'start-cpu' && nargs === 3) {
     startCookie = newCookie(uv);
     svm.starting.set(startCookie, { nia: BigInt(args[1]), r3: BigInt(args[2]) });
     args[2] = startCookie;
   }
-  if (buffer !== null) svm.rtas.busy[buffer] = true;
-  const offset = buffer === null ? STOP_SELF_OFFSET : buffer * BUFFER_BYTES;
+  if (!stopSelf) svm.rtas.busy[buffer] = true;
+  if (data !== null) {
+    svm.rtas.busy[second] = true;
+    args[data.argument] = gpaOf(gfn) + second * BUFFER_BYTES;
+    uv.view.write((page.hvPage + second * BUFFER_BYTES) as RealAddress, data.bytes);
+  }
+  const offset = stopSelf ? STOP_SELF_OFFSET : buffer * BUFFER_BYTES;
   writeRtasCall(uv, (page.hvPage + offset) as RealAddress, { token, args, nret });
-  const then: RtasContinuation = { kind: 'rtas', block, nargs, nret, buffer, startCookie, answer: null };
+  const then: RtasContinuation = {
+    kind: 'rtas',
+    block,
+    nargs,
+    nret,
+    buffer: stopSelf ? null : buffer,
+    startCookie,
+    machineCheck: name === 'ibm,nmi-register' && nargs >= 2 ? BigInt(args[1]) : null,
+    data: data === null ? null : { name, gpa: data.gpa, length: data.bytes.length, buffer: second },
+    answer: null,
+  };
   const registers = [BigInt(HCALL.H_RTAS), BigInt(gpaOf(gfn) + offset)];
   traceServed(uv, port, HCALL.H_RTAS, registers.slice(1), levelOf(interrupted.msr).name);
   return reflectHypercall(uv, port, svm, saveFrame(port, interrupted), registers, then);
@@ -118,12 +128,18 @@ export function hRtas(uv: UvContext, port: RegisterPort, svm: Svm, interrupted: 
 
 /** The hypervisor has answered H_RTAS, or has brought the page in that the answer goes to. */
 export function finishRtas(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame, then: RtasContinuation): 'left' {
-  const answer = then.answer ?? { words: takeAnswer(uv, svm, then), r3: port.gpr(0) };
-  if (then.startCookie !== null && answer.words[0] !== RTAS_STATUS.SUCCESS) svm.starting.delete(then.startCookie);
+  const answer = then.answer ?? { ...takeAnswer(uv, svm, then), r3: port.gpr(0) };
+  const [status] = answer.words;
+  if (then.startCookie !== null && status !== RTAS_STATUS.SUCCESS) svm.starting.delete(then.startCookie);
   const at = (then.block + RTAS_HEADER_BYTES + then.nargs * RTAS_WORD_BYTES) as GuestPhysical;
-  const failed = writeGuest(uv, port, svm, at, wordsToBytes(answer.words));
+  const failed =
+    (then.data && writeGuest(uv, port, svm, then.data.gpa, answer.data)) ??
+    writeGuest(uv, port, svm, at, wordsToBytes(answer.words));
   if (failed?.fault === 'paged-out') return requestPage(uv, port, svm, frame, failed.gfn, { ...then, answer });
   if (failed?.fault === 'no-frame') return makeRoom(uv, port, svm, frame, { ...then, answer });
+  if (then.machineCheck !== null && status === RTAS_STATUS.SUCCESS && then.machineCheck % HANDLER_ALIGN === 0n) {
+    svm.machineCheck = then.machineCheck;
+  }
   frame.gprs[3] = answer.r3;
   return resumeAfterHypervisor(uv, port, svm, frame);
 }
@@ -137,15 +153,83 @@ export function enterStartedCpu(uv: UvContext, port: RegisterPort, svm: Svm, { n
 }
 
 /**
- * Reads the answer, once, and gives the bounce buffer back. If the hypervisor took the page away meanwhile, the call
+ * Reads the answer, once, and gives the bounce buffers back. If the hypervisor took the page away meanwhile, the call
  * has failed.
  */
-function takeAnswer(uv: UvContext, svm: Svm, { nargs, nret, buffer }: RtasContinuation): number[] {
-  if (svm.rtas === null || buffer === null) return new Array<number>(nret).fill(0);
+function takeAnswer(
+  uv: UvContext,
+  svm: Svm,
+  { nargs, nret, buffer, data }: RtasContinuation,
+): { readonly words: readonly number[]; readonly data: Uint8Array } {
+  if (svm.rtas === null || buffer === null) return { words: new Array<number>(nret).fill(0), data: NO_DATA };
   svm.rtas.busy[buffer] = false;
+  if (data !== null) svm.rtas.busy[data.buffer] = false;
   const page = pageAt(svm, svm.rtas.buffers);
-  if (page?.state !== 'SHARED_IMPLICIT') return failure(nret, RTAS_STATUS.HARDWARE);
-  return readRtasAnswer(uv, (page.hvPage + buffer * BUFFER_BYTES) as RealAddress, nargs, nret);
+  if (page?.state !== 'SHARED_IMPLICIT') return { words: failure(nret, RTAS_STATUS.HARDWARE), data: NO_DATA };
+  const words = readRtasAnswer(uv, (page.hvPage + buffer * BUFFER_BYTES) as RealAddress, nargs, nret);
+  if (data === null) return { words, data: NO_DATA };
+  const bytes = uv.view.read((page.hvPage + data.buffer * BUFFER_BYTES) as RealAddress, data.length);
+  return { words, data: bytes.subarray(0, BUFFER_RULES.get(data.name)?.out(words, bytes)) };
+}
+
+/** The guest's buffer of a call: where it is, and what the hypervisor gets in its place. */
+interface GuestBuffer {
+  readonly argument: number;
+  readonly gpa: GuestPhysical;
+  readonly bytes: Uint8Array;
+}
+
+/** The buffer that a call names; null if it has none, `unreachable` if the call or the buffer is not allowed. */
+function guestBuffer(uv: UvContext, svm: Svm, name: string, args: readonly number[]): GuestBuffer | GuestFault | null {
+  if (name === 'ibm,os-term') return osTermMessage(uv, svm, args);
+  const rule = BUFFER_RULES.get(name);
+  if (rule === undefined) return null;
+  if (args.length < rule.nargs || rule.allows?.(args) === false) return { fault: 'unreachable' };
+  const gpa = args[rule.address] as GuestPhysical;
+  const length = bufferLength(uv, svm, rule, args, gpa);
+  if (typeof length !== 'number') return length;
+  if (length > MOST_BUFFER_BYTES) return { fault: 'unreachable' };
+  // Also what is only written is read: so that it can be, and is there when the answer comes.
+  const bytes = readGuest(uv, svm, gpa, length);
+  if ('fault' in bytes) return bytes;
+  return { argument: rule.address, gpa, bytes: rule.in ? bytes : new Uint8Array(length) };
+}
+
+function bufferLength(
+  uv: UvContext,
+  svm: Svm,
+  { length }: BufferRule,
+  args: readonly number[],
+  gpa: GuestPhysical,
+): number | GuestFault {
+  if (typeof length === 'number') return length;
+  if (length !== 'prefix') return args[length.argument];
+  const prefix = readGuest(uv, svm, gpa, PREFIX);
+  return 'fault' in prefix ? prefix : PREFIX + prefixOf(prefix);
+}
+
+/** The text of ibm,os-term, up to its NUL, and no byte behind it; none, if it cannot be read or has no end. */
+function osTermMessage(uv: UvContext, svm: Svm, args: readonly number[]): GuestBuffer | GuestFault | null {
+  if (args.length === 0) return null;
+  const gpa = args[0] as GuestPhysical;
+  const bytes = new Uint8Array(MOST_BUFFER_BYTES);
+  for (let n = 0; n < MOST_BUFFER_BYTES; n++) {
+    const byte = readGuest(uv, svm, (gpa + n) as GuestPhysical, 1);
+    if ('fault' in byte) {
+      if (byte.fault !== 'unreachable') return byte;
+      return { argument: 0, gpa, bytes: new Uint8Array(1) };
+    }
+    bytes[n] = byte[0];
+    if (byte[0] === 0) return { argument: 0, gpa, bytes: bytes.subarray(0, n + 1) };
+  }
+  return { argument: 0, gpa, bytes: new Uint8Array(1) };
+}
+
+/** The numbers of two bounce buffers that nobody uses; undefined where there are not as many. */
+function freeBuffers({ busy }: RtasPages): [number, number] {
+  const first = busy.indexOf(false);
+  const second = first < 0 ? -1 : busy.indexOf(false, first + 1);
+  return [first, second].map((n) => (n < 0 ? undefined : n)) as [number, number];
 }
 
 function nameOf({ tokens }: RtasPages, token: number): string {

@@ -2,6 +2,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import type { Gfn, GuestPhysical, UCode } from '../abi.ts';
 import type { TreePlan } from './esm-tree.ts';
 import type { Frame } from './frame.ts';
+import type { MmioAccess } from './mmio-decode.ts';
 import type { PageCipher } from './page-cipher.ts';
 import type { PageTable } from './page-table.ts';
 import type { PartitionScopedTree } from './partition-scoped.ts';
@@ -90,6 +91,8 @@ export type Continuation =
   | { readonly kind: 'retry' }
   /** A page was to be paged out, or others were to run, to get a secure frame; then what needed it is tried again. */
   | { readonly kind: 'room'; readonly tries: number; readonly then: Continuation }
+  /** A load or store outside of memory; HDAR and HDSISR of its fault. */
+  | { readonly kind: 'mmio'; readonly access: MmioAccess; readonly effective: bigint; readonly cause: bigint }
   /** A page was to be paged out for another SVM. */
   | { readonly kind: 'donate' }
   | { readonly kind: 'share-from'; readonly gfns: readonly Gfn[]; readonly at: number }
@@ -112,8 +115,17 @@ export type Continuation =
       /** Bounce buffer; null for stop-self, which has a block of its own. */
       readonly buffer: number | null;
       readonly startCookie: number | null;
+      /** The machine check handler that ibm,nmi-register names. */
+      readonly machineCheck: bigint | null;
+      /** The guest's buffer, and the bounce buffer in its place. */
+      readonly data: {
+        readonly name: string;
+        readonly gpa: GuestPhysical;
+        readonly length: number;
+        readonly buffer: number;
+      } | null;
       /** The hypervisor's answer, once it has come and while it waits for the guest's page; with the result in R3. */
-      readonly answer: { readonly words: readonly number[]; readonly r3: bigint } | null;
+      readonly answer: { readonly words: readonly number[]; readonly data: Uint8Array; readonly r3: bigint } | null;
     };
 
 /** The hypervisor has control on behalf of a vCPU of an SVM, and owes a UV_RETURN with the cookie (6.2). */
@@ -150,6 +162,8 @@ export interface Svm {
   readonly starting: Map<number, StartingCpu>;
   /** Null once the SVM is secure or dead. */
   esm: Esm | null;
+  /** Where it takes machine checks. */
+  machineCheck: bigint;
   /** Null until the pages are shared. */
   rtas: RtasPages | null;
   /** Its own fields of LPCR (`svm-lpcr.ts`), as it had them at UV_ESM and has set them by H_SET_MODE since. */

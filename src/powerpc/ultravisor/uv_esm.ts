@@ -13,6 +13,7 @@ import {
   SPR,
   U_CODE,
   UV_PAGE_ORDER,
+  VECTOR,
 } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import { isSecureGuest, type Outcome, type UvContext } from './context.ts';
@@ -83,6 +84,7 @@ export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupte
     pending: new Map(),
     starting: new Map(),
     esm,
+    machineCheck: VECTOR.MACHINE_CHECK,
     rtas: null,
     lpcr: svmLpcr(port),
   };

@@ -1,11 +1,12 @@
-import { codeToRegister, HCALL, LPCR, MSR, SPR, SRR1, U_CODE, VECTOR } from '../abi.ts';
+import { codeToRegister, HCALL, MSR, SPR, SRR1, U_CODE, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import { traceCallReturn, traceServedReturn } from './call-trace.ts';
 import type { Outcome, UvContext } from './context.ts';
 import { type Frame, frameSpr, type Interrupted, setFrameSpr } from './frame.ts';
-import { interruptState, resumeGuest } from './guest-entry.ts';
+import { interruptFrame, resumeGuest } from './guest-entry.ts';
 import { resumeAfterHypervisor, resumeInjected } from './injection.ts';
 import { killSvm } from './kill.ts';
+import { finishMmio } from './mmio.ts';
 import { endPending } from './pending.ts';
 import { finishHypercall } from './reflect.ts';
 import { enterStartedCpu, finishRtas } from './rtas.ts';
@@ -58,10 +59,7 @@ export function uvReturn(uv: UvContext, port: RegisterPort, { msr }: Interrupted
 
 /** The hypervisor came back inside a transaction: the SVM gets a program interrupt, "TM bad thing" (3.1). */
 function badTransaction(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
-  const littleEndian = (port.spr(SPR.LPCR) & LPCR.ILE) !== 0n;
-  const { srr0, srr1 } = interruptState(frame, VECTOR.PROGRAM, SRR1.PROGRAM_TM, littleEndian);
-  setFrameSpr(frame, SPR.SRR0, srr0);
-  setFrameSpr(frame, SPR.SRR1, srr1);
+  interruptFrame(svm, frame, VECTOR.PROGRAM, SRR1.PROGRAM_TM);
   return resumeGuest(uv, port, svm, frame);
 }
 
@@ -72,6 +70,8 @@ function goOn(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame, then: C
     case 'interrupt':
     case 'retry':
       return resumeAfterHypervisor(uv, port, svm, frame);
+    case 'mmio':
+      return finishMmio(uv, port, svm, frame, then);
     case 'donate':
       return resumeInjected(uv, port, svm, frame);
     case 'room': {

@@ -370,7 +370,7 @@ describe('storage faults of the SVM (6.4)', () => {
     expect(m.port.spr(SPR.PIDR)).toBe(PIDR);
   });
 
-  it('0xE20 in no slot is reflected with HDAR and ASDR, 0xE00 in no slot kills (MMIO is not there yet)', () => {
+  it('0xE20 in no slot is reflected with HDAR and ASDR', () => {
     const m = secureMachine();
     fault(m, VECTOR.HV_INSTRUCTION_STORAGE, 100 * PAGE);
     expect(m.seen[0].nia).toBe(VECTOR.HV_INSTRUCTION_STORAGE);
@@ -379,9 +379,6 @@ describe('storage faults of the SVM (6.4)', () => {
       0n,
       BigInt(100 * PAGE),
     ]);
-    m.uvReturn(0);
-    fault(m, VECTOR.HV_DATA_STORAGE, 100 * PAGE);
-    expect(m.svmState()).toBe('DEAD');
   });
 
   it('an interrupt that comes with the answer to H_SVM_PAGE_IN is taken before the instruction (6.3 step 5)', () => {

@@ -108,20 +108,6 @@ describe('H_RTAS of an SVM (6.7)', () => {
     expect(m.state(BUFFERS)).toBe('SHARED_IMPLICIT');
   });
 
-  it('calls with buffers are not there yet: status −3', () => {
-    const m = secureMachine();
-    rtas(m, [0x2008, 3, 1, 20, 0x5000, 64, 0]);
-    expect(m.seen).toEqual([]);
-    expect(m.port.gpr(3)).toBe(0n);
-    expect(guestWord(m, BLOCK + 24)).toBe(0xfffffffd);
-  });
-
-  it('the address of the message of ibm,os-term is withheld', () => {
-    const m = secureMachine();
-    rtas(m, [0x201f, 1, 1, 0x12345, 0]);
-    expect(hvWord(m, m.ra(BUFFERS) + 12)).toBe(0);
-  });
-
   it('stop-self uses the block of the Ultravisor and takes no bounce buffer', () => {
     const m = secureMachine();
     rtas(m, [0x2007, 0, 1, 0]);
@@ -192,3 +178,128 @@ function rtasOn(m: Machine, port: Machine['port'], words: readonly number[]): vo
   m.port = port;
   rtas(m, words);
 }
+
+describe('RTAS calls with a buffer in guest memory (6.7)', () => {
+  const DATA = 0x5000;
+  const BOUNCE = (m: Machine) => (m.ra(BUFFERS) + 4096) as RealAddress;
+  const SECRET = Buffer.from('what lies behind the buffer is nobody’s business');
+
+  /** Name, words of the call, index of the address, bytes of the buffer that go out, what the hypervisor answers, bytes that come back. */
+  const CASES = [
+    ['check-exception', [0x200e, 6, 1, 0, 0, 0, 0, DATA, 64, 0], 4, 0, [0], 64],
+    ['check-exception, nothing found', [0x200e, 6, 1, 0, 0, 0, 0, DATA, 64, 0], 4, 0, [1], 0],
+    ['event-scan', [0x200f, 4, 1, 1, 2, DATA, 256, 0], 2, 0, [0], 256],
+    ['ibm,get-system-parameter', [0x2008, 3, 1, 20, DATA, 64, 0], 1, 0, [0], 2 + 9],
+    ['ibm,get-system-parameter, refused', [0x2008, 3, 1, 20, DATA, 64, 0], 1, 0, [0xfffffffd], 0],
+    ['ibm,set-system-parameter', [0x2009, 2, 1, 20, DATA, 0], 1, 2 + 4, [0], 0],
+    ['ibm,configure-connector', [0x201e, 2, 1, DATA, 0, 0], 0, 4096, [1], 4096],
+    ['ibm,configure-connector, call again', [0x201e, 2, 1, DATA, 0, 0], 0, 4096, [0xfffffffe], 4096],
+    ['ibm,configure-connector, failed', [0x201e, 2, 1, DATA, 0, 0], 0, 4096, [0xffffffff], 0],
+    ['nvram-fetch', [0x2012, 3, 2, 7, DATA, 32, 0, 0], 1, 0, [0, 20], 20],
+    ['nvram-store', [0x2013, 3, 2, 7, DATA, 32, 0, 0], 1, 32, [0, 32], 0],
+  ] as const;
+
+  it.each(CASES)('%s', (_, words, argument, out, answer, back) => {
+    const m = secureMachine();
+    const guest = Uint8Array.from({ length: 4096 }, (_, i) => (i * 7 + 1) & 0xff);
+    guest.set([0, 4], 0);
+    m.writeGuest(DATA, guest);
+    m.writeGuest(DATA + 4096, SECRET);
+    rtas(m, words);
+    expect(m.inHypervisor).toBe(true);
+    // The hypervisor gets an address of a shared page, and in it what the call is to tell it and zeroes else.
+    expect(hvWord(m, m.ra(BUFFERS) + 12 + 4 * argument)).toBe(BUFFERS * PAGE + 4096);
+    const seen = m.hv.read(BOUNCE(m), 4096);
+    expect([...seen]).toEqual([...guest.subarray(0, out), ...new Array(4096 - out).fill(0)]);
+    expect(Buffer.from(m.hv.read(m.ra(BUFFERS), PAGE)).includes(SECRET)).toBe(false);
+
+    const theirs = Uint8Array.from({ length: 4096 }, (_, i) => (i * 3 + 2) & 0xff);
+    theirs.set([0, 9], 0);
+    m.hv.write(BOUNCE(m), theirs);
+    const nargs = words[1];
+    for (const [i, word] of answer.entries())
+      m.hv.writeU32((m.ra(BUFFERS) + 12 + 4 * (nargs + i)) as RealAddress, word);
+    m.uvReturn(0);
+    expect(m.secure).toBe(true);
+    const after = m.guestPage(0).subarray(DATA, DATA + 4096);
+    expect([...after]).toEqual([...theirs.subarray(0, back), ...guest.subarray(back)]);
+    expect(guestWord(m, BLOCK + 12 + 4 * nargs)).toBe(answer[0]);
+    // The guest's own argument is as it was.
+    expect(guestWord(m, BLOCK + 12 + 4 * argument)).toBe(DATA);
+    expect(m.uv.save().state.svms.get(LPID)?.rtas?.busy).not.toContain(true);
+  });
+
+  it.each([
+    ['longer than 4096 bytes', [0x2008, 3, 1, 20, DATA, 4097, 0]],
+    ['with a prefix that makes it longer', [0x2009, 2, 1, 20, 0x6000, 0]],
+    ['in no slot', [0x2008, 3, 1, 20, 200 * PAGE, 64, 0]],
+    ['in a page of the Ultravisor', [0x2008, 3, 1, 20, OWN * PAGE, 64, 0]],
+    ['with an extent that is not null', [0x201e, 2, 1, DATA, 0x1000, 0]],
+    ['without its arguments', [0x2008, 1, 1, 20, 0]],
+  ] as const)('a buffer %s: status −3, and the hypervisor sees nothing', (_, words) => {
+    const m = secureMachine();
+    m.writeGuest(0x6000, Uint8Array.of(0xff, 0xff));
+    rtas(m, words);
+    expect(m.seen).toEqual([]);
+    expect(m.port.gpr(3)).toBe(0n);
+    expect(guestWord(m, BLOCK + 12 + 4 * words[1])).toBe(0xfffffffd);
+  });
+
+  it('ibm,os-term passes its message on, up to the NUL and no byte more; one without an end not at all', () => {
+    const m = secureMachine();
+    m.writeGuest(DATA, Buffer.concat([Buffer.from('panic: no root\0'), SECRET]));
+    rtas(m, [0x201f, 1, 1, DATA, 0]);
+    const bounce = Buffer.from(m.hv.read(BOUNCE(m), 4096));
+    expect(bounce.toString('latin1', 0, 15)).toBe('panic: no root\0');
+    expect(bounce.subarray(15).every((byte) => byte === 0)).toBe(true);
+    const n = secureMachine();
+    n.writeGuest(DATA, new Uint8Array(4096).fill(0x41));
+    rtas(n, [0x201f, 1, 1, DATA, 0]);
+    expect(n.hv.read(BOUNCE(n), 4096).every((byte) => byte === 0)).toBe(true);
+  });
+
+  it('a buffer in a page that goes out meanwhile comes back before the answer is written', () => {
+    const m = secureMachine();
+    const buffer = 3 * PAGE + 0x100;
+    rtas(m, [0x2008, 3, 1, 20, buffer, 64, 0]);
+    m.hv.write(BOUNCE(m), Uint8Array.of(0, 2, 0xaa, 0xbb));
+    const registers = [...m.port.gprs];
+    m.pageOut(3);
+    for (const [n, value] of registers.entries()) m.port.setGpr(n, value);
+    m.uvReturn(0);
+    expect(Number(m.port.gpr(3))).toBe(HCALL.H_SVM_PAGE_IN);
+    m.hypervise();
+    expect([...m.guestPage(3).subarray(0x100, 0x106)]).toEqual([0, 2, 0xaa, 0xbb, 0x13, 0x13]);
+    expect(guestWord(m, BLOCK + 24)).toBe(0);
+  });
+});
+
+describe('machine checks (6.3 step 6)', () => {
+  const inject = (m: Machine, vector: bigint) => {
+    m.hypercall(HCALL.H_CPPR, 0);
+    m.port.setSpr(SPR.HSRR0, vector);
+    m.port.setGpr(2, 0n);
+    m.uvReturn(0);
+    return m.nia;
+  };
+
+  it('go to 0x200 until ibm,nmi-register has succeeded, then to the handler that it named, and nowhere else', () => {
+    const m = secureMachine();
+    m.nia = NIA;
+    expect(inject(m, 0x200n)).toBe(0x200n);
+    for (const [status, handler] of [
+      [0xfffffffd, 0x4000],
+      [0, 0x4008],
+      [0, 0x4000],
+    ]) {
+      rtas(m, [0x202b, 2, 1, 0x3000, handler, 0]);
+      m.hv.writeU32((m.ra(BUFFERS) + 20) as RealAddress, status);
+      m.uvReturn(0);
+      const registered = status === 0 && handler % 16 === 0;
+      expect(inject(m, BigInt(handler)) === BigInt(handler)).toBe(registered);
+      m.nia = NIA;
+      expect(inject(m, 0x200n) === 0x200n).toBe(!registered);
+      m.nia = NIA;
+    }
+  });
+});
