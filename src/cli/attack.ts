@@ -1,29 +1,15 @@
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { defaultProvider } from '../crypto/default.ts';
-import type { Attack } from '../powerpc/kvm/hostile/attack.ts';
-import { ATTACKS } from '../powerpc/kvm/hostile/catalog.ts';
-import { runVictim, type VictimOptions, type VictimRun } from './attack-experiment.ts';
-import { judge, type Verdict } from './attack-verdict.ts';
+import { ATTACKS, type Attack } from '../index.ts';
+import { ATTACK_TABLE_HEAD, type AttackRow, attackRows, attackTableLine } from './attack-table.ts';
 import { EXIT_STATUS, UsageError } from './exit-status.ts';
-import { OutputFile, readImage } from './files.ts';
-import { CURIOUS, hypervisorHelp, parseHypervisor } from './hypervisor-option.ts';
+import { OutputFile } from './files.ts';
+import { hypervisorHelp, parseHypervisor } from './hypervisor-option.ts';
 import { parseChoice, parseSeed } from './values.ts';
-
-const VICTIM = new URL('../../guests/powerpc/victim.elf', import.meta.url);
 
 interface AttackOptions {
   readonly arch: string;
   readonly seed: string;
   readonly report?: string;
-}
-
-/** One hostile hypervisor against both kinds of VM. */
-export interface AttackRow {
-  readonly name: string;
-  readonly summary: string;
-  readonly normal: Verdict;
-  readonly secure: Verdict;
 }
 
 /** Adds `cloister attack`. */
@@ -54,50 +40,21 @@ function attack(names: readonly string[], options: AttackOptions): number {
   const seed = parseSeed('--seed', options.seed);
   const chosen = names.length === 0 ? ['curious' as const, ...ATTACKS] : names.map(named);
   const report = options.report === undefined ? null : new OutputFile(options.report);
-  say(line('attack', 'normal VM', 'protected VM', 'what stopped it'));
+  say(ATTACK_TABLE_HEAD);
   const rows: AttackRow[] = [];
   for (const row of attackRows(chosen, seed)) {
     rows.push(row);
-    say(line(row.name, describe(row.normal), describe(row.secure), row.secure.stoppedBy.join('; ')));
+    say(attackTableLine(row));
   }
   if (report !== null) writeReport(report, seed, rows);
   say();
   return conclude(rows);
 }
 
-/** Runs attacks, each against a normal and a secure VM with the same victim, one row at a time. */
-export function* attackRows(attacks: readonly (Attack | 'curious')[], seed: string): Generator<AttackRow> {
-  const base = { crypto: defaultProvider(), victim: readImage(fileURLToPath(VICTIM)), seed };
-  const run = (isProtected: boolean, attack: Attack | 'curious' | null): VictimRun => {
-    const options: VictimOptions = { ...base, protected: isProtected, attack: attack === 'curious' ? null : attack };
-    return runVictim({ ...options, watch: attack === 'curious' });
-  };
-  const honest = [run(false, null), run(true, null)] as const;
-  for (const attack of attacks) {
-    const { name, summary } = attack === 'curious' ? CURIOUS : attack;
-    const normal = judge(run(false, attack), honest[0]);
-    const secure = judge(run(true, attack), honest[1]);
-    yield { name, summary, normal, secure };
-  }
-}
-
 function named(name: string): Attack | 'curious' {
   const hypervisor = parseHypervisor('attack', name);
   if (hypervisor === null) throw new UsageError('attack: "honest" attacks nothing');
   return hypervisor;
-}
-
-function describe({ learned, changed, effect }: Verdict): string {
-  switch (effect) {
-    case 'lost':
-      return [learned > 0 && 'learned the secret', changed && 'changed the guest'].filter(Boolean).join(', ');
-    case 'none':
-      return 'nothing';
-    case 'denied':
-      return 'nothing; VM stopped';
-    case 'never secure':
-      return 'nothing; not secure';
-  }
 }
 
 function conclude(rows: readonly AttackRow[]): number {
@@ -119,15 +76,6 @@ function writeReport(file: OutputFile, seed: string, rows: readonly AttackRow[])
   file.clear();
   file.write(`${JSON.stringify({ arch: 'powerpc', seed, attacks }, null, 2)}\n`);
   file.close();
-}
-
-const WIDTHS = [21, 38, 22] as const;
-
-function line(...cells: readonly string[]): string {
-  return cells
-    .map((cell, i) => cell.padEnd(WIDTHS[i] ?? 0))
-    .join('')
-    .trimEnd();
 }
 
 function say(text = ''): void {

@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { defaultProvider } from '../crypto/default.ts';
+import { ATTACKS } from '../index.ts';
+import { ATTACK_TABLE_HEAD, attackRows, attackTableLine, isContained } from './attack-table.ts';
 import { EXIT_STATUS } from './exit-status.ts';
 import { readImage } from './files.ts';
 import { differences, type Experiment, type ExperimentOptions, runExperiment } from './secret-experiment.ts';
@@ -8,12 +10,15 @@ import { parseChoice, parseSeed } from './values.ts';
 
 const GUESTS = new URL('../../guests/powerpc/', import.meta.url);
 
+/** A few that show different walls. */
+const DEMO_ATTACKS = ['read-memory', 'swap-pages', 'change-registers'];
+
 const HELP = `
 Four runs, each with what the hypervisor had in its hands: a normal VM, a secure VM, the secure VM with another secret, and
 the secure VM below a hypervisor in machine code. The experimenter knows the secret from the seed, and looks for it in all
-registers and all memory that the hypervisor can read, each time it has control.
+registers and all memory that the hypervisor can read, each time it has control. Then a few hypervisors that attack.
 
-Exit status: 0 if the secret was seen in the normal VM and nowhere else, 1 if not.`;
+Exit status: 0 if the secret was seen in the normal VM and nowhere else, and the attacks worked there only; 1 if not.`;
 
 /** Adds `cloister demo`. */
 export function addDemo(program: Command, finish: (status: number) => void): void {
@@ -75,7 +80,17 @@ function demo(seed: string): number {
     hypervisor,
   });
 
+  say(
+    '5. Hypervisors that do more than look, against a normal and a protected VM ("cloister attack" has all of them).',
+  );
+  const attacks = ATTACKS.filter(({ name }) => DEMO_ATTACKS.includes(name));
+  say(`    ${ATTACK_TABLE_HEAD}`);
+  const rows = [...attackRows(attacks, seed)];
+  for (const row of rows) say(`    ${attackTableLine(row)}`);
+  say();
+
   const good =
+    rows.every(isContained) &&
     normal.sightings.length > 0 &&
     [secure, other, machineCode].every(
       (r) => r.sightings.length === 0 && r.vmState === 'secure' && r.outcome.kind === 'poweroff',
