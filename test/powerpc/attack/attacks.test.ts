@@ -44,7 +44,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     secure: 'denied',
     stoppedBy: [/^SVM killed/, 'UV_REGISTER_MEM_SLOT: U_P3'],
   },
-  'leave-out-slot': { normal: ['learned'], secure: 'denied', stoppedBy: [/^SVM killed: .*in no slot/] },
+  'leave-out-slot': { normal: ['learned'], secure: 'never secure', stoppedBy: [/^UV_ESM aborted: .*memory@0/] },
 };
 
 describe('the victim below an honest hypervisor', () => {
