@@ -255,6 +255,9 @@ export const PVR_POWER9_DD23 = 0x004e1203n;
 /** The bit of a real address that makes it secure memory (2.1). */
 export const SECURE_ADDRESS_BIT = 0x0001000000000000;
 
+/** A pseries guest has memory below this guest physical address, and devices from there on (QEMU `hw/ppc/spapr.h`, SPAPR_PCI_BASE). */
+export const DEVICE_SPACE = 2 ** 45;
+
 /** A UV page is 2^16 bytes; the only order that page moves take (0.2, 3.10). */
 export const UV_PAGE_ORDER = 16;
 export const UV_PAGE_SIZE = 0x10000;

@@ -210,7 +210,9 @@ export class PowerMachine {
     for (let index = 0; index < cpuCount; index++) cpus.push(this.#makeCpu(index, cpus));
     this.cpus = cpus;
     this.guests = software.role === 'guest' ? this.#makeGuests(software.guests) : [];
-    for (const { vm, targets } of this.guests) this.hostile?.toolbox.aim(vm, options.attackTargets ?? targets);
+    for (const { vm, loaded } of this.guests) {
+      this.hostile?.toolbox.aim(vm, { ...loaded, targets: options.attackTargets ?? loaded.targets });
+    }
     if (software.role === 'host') this.#startHost(software);
     else for (const cpu of cpus) cpu.powerOn(this.#firstEntry());
   }

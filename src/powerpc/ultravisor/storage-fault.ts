@@ -1,4 +1,4 @@
-import { DSISR, type Gfn, gfnOf, guestPhysical, MSR, SPR, VECTOR } from '../abi.ts';
+import { DEVICE_SPACE, DSISR, type Gfn, gfnOf, gpaOf, guestPhysical, MSR, SPR, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { UvContext } from './context.ts';
 import { type Interrupted, saveFrame } from './frame.ts';
@@ -17,8 +17,8 @@ const REAL_MODE_MASK = 0x3fffffffffffffffn;
  * A storage fault of an SVM in its partition-scoped tree: 0xE00 or 0xE20 (6.4). Where this differs from the sheet's
  * table: a fetch from a shared page is given to the SVM as an instruction storage interrupt, since such a page is never
  * executable (10.1 #32) and the SVM would fault on it for ever; a fetch from one of the Ultravisor's pages kills like a
- * load. A load or store in no slot is MMIO, but kills where there was memory
- * once. What the mapping of a page does not allow, by a flag of UV_PAGE_IN, is the SVM's own storage interrupt.
+ * load. A load or store in no slot is MMIO where a pseries guest has devices; it kills where there was memory once, or might be: device tree
+ * and slots are what the hypervisor says, and it may have left out a page that the guest's image takes for memory. What the mapping of a page does not allow, by a flag of UV_PAGE_IN, is the SVM's own storage interrupt.
  *
  * A page that is paged out, or was never touched, needs a secure frame: when there is none, another page goes out first. The guest executes
  * its instruction again, and faults again if the hypervisor refused.
@@ -38,6 +38,10 @@ export function storageFault(
       return killSvm(uv, port, svm, saveFrame(port, interrupted), 'its memory was taken away');
     }
     if (fetch) return reflectInterrupt(uv, port, svm, saveFrame(port, interrupted), vector);
+    if (gfn !== undefined && gpaOf(gfn) < DEVICE_SPACE) {
+      const reason = `it used guest address 0x${gpaOf(gfn).toString(16)}, in no slot and below all devices`;
+      return killSvm(uv, port, svm, saveFrame(port, interrupted), reason);
+    }
     return emulateMmio(uv, port, svm, interrupted);
   }
   switch (page.state) {

@@ -8,6 +8,7 @@ import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { type Gfn, type GuestPhysical, gfnOf, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
 import { GuestFault, GuestMemory } from '../kvm/guest-memory.ts';
+import type { LoadedGuest } from '../kvm/hostile/toolbox.ts';
 import type { SlotCreateJob, SlotDeleteJob } from '../kvm/job.ts';
 import type { Kvm } from '../kvm/kvm.ts';
 import type { SlotSpec } from '../kvm/memslot.ts';
@@ -89,8 +90,8 @@ const CLIENT_CALL = Uint8Array.of(
  */
 export class Spapr implements UserSpace {
   readonly vm: Vm;
-  /** The guest's frames that are worth attacking: the first two that its image begins with zeros, where it keeps what it computes. */
-  readonly targets: readonly [Gfn, Gfn];
+  /** What was loaded where. Worth attacking are the first two frames that the image begins with zeros: there a guest keeps what it computes. */
+  readonly loaded: LoadedGuest;
   /** Guest memory with the rights of the VMM. */
   readonly memory: GuestMemory;
   readonly #vty: Vty;
@@ -117,7 +118,7 @@ export class Spapr implements UserSpace {
     this.#kvm = kvm;
     this.#options = options;
     this.#plan = plan;
-    this.targets = targetsOf(plan.kernel);
+    this.loaded = loadedFrom(plan);
     const { memory: memorySize } = options;
     this.memory = new GuestMemory(view, kvm.pages);
     this.#vty = new Vty(options.console, options.trace);
@@ -261,10 +262,16 @@ export class Spapr implements UserSpace {
   }
 }
 
-function targetsOf({ segments, base, end }: KernelImage): [Gfn, Gfn] {
-  const zeros = alignUp(Math.max(...segments.map((s) => s.base + s.bytes.length)), UV_PAGE_SIZE);
+function loadedFrom({ kernel: { segments, base, end }, initrd, flat }: MemoryPlan): LoadedGuest {
+  const last = Math.max(...segments.map((s) => s.base + s.bytes.length));
+  const zeros = alignUp(last, UV_PAGE_SIZE);
   const first = gfnOf((zeros < end ? zeros : base) as GuestPhysical);
-  return [first, (first + 1) as Gfn];
+  return {
+    targets: [first, (first + 1) as Gfn],
+    image: { base: base as GuestPhysical, size: last - base },
+    initrd: initrd === null ? null : { base: initrd.base as GuestPhysical, size: initrd.size },
+    tree: flat === null ? null : { base: flat.tree as GuestPhysical, size: flat.bytes.length },
+  };
 }
 
 /** What goes where in guest memory. */

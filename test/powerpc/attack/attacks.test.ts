@@ -45,6 +45,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     stoppedBy: [/^SVM killed/, 'UV_REGISTER_MEM_SLOT: U_P3'],
   },
   'leave-out-slot': { normal: ['learned'], secure: 'never secure', stoppedBy: [/^UV_ESM aborted: .*memory@0/] },
+  'hole-in-memory': { normal: ['learned'], secure: 'denied', stoppedBy: [/^SVM killed: .*below all devices/] },
 };
 
 describe('the victim below an honest hypervisor', () => {

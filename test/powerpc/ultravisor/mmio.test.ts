@@ -3,7 +3,7 @@ import { DSISR, HCALL, MSR, PTE, SPR, VECTOR } from '../../../src/powerpc/abi.ts
 import { LPID, type Machine, PAGE, SLOT, secureMachine } from './machine.ts';
 
 /** An address in no slot. */
-const DEVICE = 0x2345_0000n;
+const DEVICE = 0x2000_2345_0000n;
 const CODE = 2 * PAGE + 0x100;
 
 /** The SVM executes an instruction word in real mode that accesses `DEVICE + offset`. */
@@ -163,6 +163,19 @@ describe('loads and stores of an SVM outside of memory (6.4)', () => {
     execute(m, 0x90a60000, 0, { store: true });
     expect(m.svmState()).toBe('DEAD');
     expect(m.seen.flatMap(({ gprs }) => gprs)).not.toContain(SHOWN);
+  });
+
+  it('what is in no slot below 2^45 is no device either: the hypervisor may have left memory out', () => {
+    const offset = 2 ** 45 - 8 - Number(DEVICE);
+    const killed = secureMachine();
+    killed.port.setGpr(5, SHOWN);
+    execute(killed, 0xf8a60000, offset, { store: true });
+    expect(killed.svmState()).toBe('DEAD');
+    expect(killed.seen.flatMap(({ gprs }) => gprs)).not.toContain(SHOWN);
+    const served = secureMachine();
+    served.port.setGpr(5, SHOWN);
+    execute(served, 0xf8a60000, offset + 8, { store: true });
+    expect(served.seen[0].gprs.slice(3, 6)).toEqual([BigInt(HCALL.H_LOGICAL_CI_STORE), 8n, 2n ** 45n]);
   });
 
   it('code in a page that is out comes in first, and the instruction is executed again', () => {

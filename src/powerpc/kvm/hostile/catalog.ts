@@ -5,6 +5,7 @@ import { changeRegisters } from './change-registers.ts';
 import { dma } from './dma.ts';
 import { dropPage } from './drop-page.ts';
 import { foreignPage } from './foreign-page.ts';
+import { holeInMemory } from './hole-in-memory.ts';
 import { injectMasked } from './inject-masked.ts';
 import { leaveOutSlot } from './leave-out-slot.ts';
 import { lieAboutSlots } from './lie-about-slots.ts';
@@ -48,4 +49,5 @@ export const ATTACKS: readonly Attack[] = [
   ultravisorRegisters,
   lieAboutSlots,
   leaveOutSlot,
+  holeInMemory,
 ];

@@ -1,6 +1,6 @@
 import type { HostView } from '../../../machine/host-view.ts';
 import { AccessRefused, type RealAddress } from '../../../machine/types.ts';
-import { type Gfn, gpaOf, UV_PAGE_SIZE } from '../../abi.ts';
+import { type Gfn, type GuestPhysical, gpaOf, UV_PAGE_SIZE } from '../../abi.ts';
 import { PrivilegeRefused, type RegisterPort } from '../../cpu/port.ts';
 import type { MemoryRange } from '../host-pages.ts';
 import { frameOf, framePage } from '../memslot.ts';
@@ -32,6 +32,24 @@ export interface Attempts {
   refused: number;
 }
 
+/** A range of guest memory. */
+export interface GuestRange {
+  /** Guest physical address. */
+  readonly base: GuestPhysical;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** What a hypervisor knows of a guest because its VMM loaded it. */
+export interface LoadedGuest {
+  /** The frames that are worth attacking: where the guest keeps what it computes. */
+  readonly targets: readonly [Gfn, Gfn];
+  /** What came from the image file, and from the initrd; the flat device tree, where it was started with one. */
+  readonly image: GuestRange;
+  readonly initrd: GuestRange | null;
+  readonly tree: GuestRange | null;
+}
+
 /** What any hypervisor finds out from its device tree, and a device that it can program. */
 export interface ToolboxOptions {
   /** Memory with the rights of a device. */
@@ -53,8 +71,8 @@ export class Toolbox {
   readonly attempts = new Map<Means, Attempts>();
   readonly #device: HostView;
   readonly #pagedOut: ToolboxOptions['pagedOut'];
-  /** By LPID: the frames of a guest that are worth attacking. */
-  readonly #targets = new Map<number, readonly [Gfn, Gfn]>();
+  /** By LPID. */
+  readonly #loaded = new Map<number, LoadedGuest>();
   #ctx: Ctx | null = null;
 
   constructor({ device, secure, pagedOut }: ToolboxOptions) {
@@ -68,9 +86,9 @@ export class Toolbox {
     this.#ctx = ctx;
   }
 
-  /** The hypervisor loaded the guest, so it knows where what lies in it: the two frames to attack. */
-  aim(vm: Vm, targets: readonly [Gfn, Gfn]): void {
-    this.#targets.set(vm.lpid, targets);
+  /** A guest was loaded. */
+  aim(vm: Vm, loaded: LoadedGuest): void {
+    this.#loaded.set(vm.lpid, loaded);
   }
 
   // ---- what an attack has ----
@@ -93,6 +111,11 @@ export class Toolbox {
     return vmAt(this.kvm, 1);
   }
 
+  /** Where what of the victim was loaded. */
+  get loaded(): LoadedGuest {
+    return this.#loadedOf(this.victim);
+  }
+
   /** The frame to attack first. */
   get target(): Gfn {
     return this.targetOf(this.victim);
@@ -100,11 +123,11 @@ export class Toolbox {
 
   /** The frame beside it. */
   get partner(): Gfn {
-    return this.#targetsOf(this.victim)[1];
+    return this.loaded.targets[1];
   }
 
   targetOf(vm: Vm): Gfn {
-    return this.#targetsOf(vm)[0];
+    return this.#loadedOf(vm).targets[0];
   }
 
   /** Whether the hypervisor has given the VM's memory to the Ultravisor. */
@@ -140,6 +163,15 @@ export class Toolbox {
 
   store(address: RealAddress, bytes: Uint8Array): void {
     this.#access('store', () => this.kvm.view.write(address, bytes));
+  }
+
+  /** Memory of the victim, as the VMM reaches it before the guest runs. */
+  readGuest({ base, size }: GuestRange): Uint8Array {
+    return this.kvm.memory.read(this.victim, base, size);
+  }
+
+  writeGuest({ base }: GuestRange, bytes: Uint8Array): void {
+    this.kvm.memory.write(this.victim, base, bytes);
   }
 
   /** Has a device read a page into the loot, and write it. */
@@ -227,10 +259,10 @@ export class Toolbox {
     return fresh;
   }
 
-  #targetsOf(vm: Vm): readonly [Gfn, Gfn] {
-    const targets = this.#targets.get(vm.lpid);
-    if (targets === undefined) throw new Error(`nobody said what to attack in ${vm.name}`);
-    return targets;
+  #loadedOf(vm: Vm): LoadedGuest {
+    const loaded = this.#loaded.get(vm.lpid);
+    if (loaded === undefined) throw new Error(`nobody said what to attack in ${vm.name}`);
+    return loaded;
   }
 
   get #now(): Ctx {
