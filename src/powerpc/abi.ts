@@ -85,6 +85,11 @@ export const VECTOR = {
 /** What is added to a vector when LPCR[AIL] is 3 and it is taken with translation on (1.7, 10.3 #63). */
 export const AIL3_OFFSET = 0xc000000000004000n;
 
+/** Where `scv 0` goes (ISA 3.0B, Book III 6.5.28), and where with LPCR[AIL]=3 and translation on; the next LEV is `SCV_STRIDE` behind it. */
+export const SCV_VECTOR = 0x17000n;
+export const SCV_AIL3_VECTOR = 0xc000000000003000n;
+export const SCV_STRIDE = 0x20n;
+
 /** Numbers of special purpose registers (1.7). */
 export const SPR = {
   XER: 1,
@@ -225,6 +230,27 @@ export const HFSCR = {
   MSGP: 0x400n,
   IC_SHIFT: 56n,
   IC_TM: 5n,
+} as const;
+
+/** FSCR has fields of HFSCR, and this one for `scv` (ISA 3.0B, Book III 6.2.10). */
+export const FSCR_SCV = { ENABLE: 0x1000n, CAUSE: 12 } as const;
+
+/** CIABR: an instruction address, and where it counts (ISA 3.0B, Book III 8.2). */
+export const CIABR = { ADDRESS: ~3n, PRIVILEGE: 3n, PROBLEM: 1n, SUPERVISOR: 2n, HYPERVISOR: 3n } as const;
+
+/** DAWRX0 (ISA 3.0B, Book III 8.3). HRAMMC, which lets a watch wrap, is not there. */
+export const DAWRX = {
+  PROBLEM: 0x1n,
+  SUPERVISOR: 0x2n,
+  HYPERVISOR: 0x4n,
+  /** Only accesses with MSR[DR] as in WT match, unless WTI is set. */
+  WTI: 0x8n,
+  WT: 0x10n,
+  READ: 0x20n,
+  WRITE: 0x40n,
+  /** Doublewords watched, less one. */
+  MRD: 0xfc00n,
+  MRD_SHIFT: 10n,
 } as const;
 
 /** Bits of HID0 on POWER9 (1.7). */

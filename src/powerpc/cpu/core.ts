@@ -1,10 +1,13 @@
 import type { CpuContext } from '../../engine/cpu.ts';
+import type { Slot } from '../../engine/state.ts';
 import type { TraceSink } from '../../trace/events.ts';
+import type { I64 } from '../../wasm/types.ts';
 import { LPCR, MSR, PTCR, SMFCTRL, type SPR } from '../abi.ts';
 import { MODE_LE, MODE_SF, type PowerMode, powerMode } from '../isa/mode.ts';
-import { msr as msrSlot, reserved } from '../isa/state.ts';
+import { ctr, lr, msr as msrSlot, reserved } from '../isa/state.ts';
 import type { Timers } from './clock.ts';
-import { INTERRUPTS, type Interrupt, interruptState } from './interrupts.ts';
+import { DataWatch, mayTrace } from './debug.ts';
+import { INTERRUPTS, type Interrupt, type InterruptSpec, interruptState } from './interrupts.ts';
 import type { Mmu } from './mmu.ts';
 import { type Level, levelOf } from './msr.ts';
 import { sprSlot } from './registers.ts';
@@ -39,12 +42,12 @@ const AMR_NO_READ = 0x4000000000000000n;
 const IAMR_NO_EXECUTE = 0x4000000000000000n;
 const WORD = 0xffffffffn;
 
-const SLOTS = {
-  srr0: sprSlot('SRR0'),
-  srr1: sprSlot('SRR1'),
-  hsrr0: sprSlot('HSRR0'),
-  hsrr1: sprSlot('HSRR1'),
-} as const;
+/** Where an interrupt saves the address and the MSR. */
+const SAVED = {
+  SRR: [sprSlot('SRR0'), sprSlot('SRR1')],
+  HSRR: [sprSlot('HSRR0'), sprSlot('HSRR1')],
+  'LR and CTR': [lr, ctr],
+} as const satisfies Record<InterruptSpec['save'], readonly [Slot<I64>, Slot<I64>]>;
 
 /**
  * The architected heart of one CPU: MSR, privilege level, what selects translations, and how interrupts and returns change them. Every change
@@ -58,8 +61,11 @@ export class Core {
   readonly index: number;
   readonly clock: () => bigint;
   readonly trace: TraceSink | null;
+  readonly dataWatch = new DataWatch();
   /** The privilege level in control. */
   level: Level = levelOf(0n);
+  /** How often control was transferred by an interrupt or a return: whoever looks twice knows whether an instruction just completed. */
+  transfers = 0;
   readonly #entered: EntryWatcher;
   readonly #isNative: (level: Level) => boolean;
   /** Parts of TLB keys that change with registers, not with the MSR. */
@@ -113,6 +119,15 @@ export class Core {
     s.instructionRelocate = (value & MSR.IR) !== 0n;
     s.dataRelocate = (value & MSR.DR) !== 0n;
     this.#selectTranslations();
+    // Whoever runs this CPU goes on instruction by instruction.
+    if (mayTrace(this)) context.stopRequested = true;
+  }
+
+  /** To be called after a change of CIABR, DAWR0, DAWRX0 or SMFCTRL. */
+  debugRegistersChanged(): void {
+    this.dataWatch.changed(this);
+    this.context.tlb.flush();
+    if (mayTrace(this)) this.context.stopRequested = true;
   }
 
   /** To be called after a change of a register that translations depend on (`TRANSLATION_SPRS`). */
@@ -142,14 +157,15 @@ export class Core {
    * Takes an interrupt (1.9): saves pc and MSR, changes the MSR and goes to the vector.
    * @param status interrupt-specific bits of SRR1 or HSRR1
    * @param next address to save; default: the instruction at hand
+   * @param behind distance from the vector
    */
-  interrupt(interrupt: Interrupt, status = 0n, next: bigint = this.context.pc): void {
+  interrupt(interrupt: Interrupt, status = 0n, next: bigint = this.context.pc, behind = 0n): void {
     const from = this.level;
     const state = interruptState(interrupt, this.msr, status, { lpcr: this.raw('LPCR'), hid0: this.raw('HID0') });
-    const hsrr = INTERRUPTS[interrupt].save === 'HSRR';
-    this.context.set64(hsrr ? SLOTS.hsrr0 : SLOTS.srr0, next);
-    this.context.set64(hsrr ? SLOTS.hsrr1 : SLOTS.srr1, state.savedMsr);
-    this.#go(from, state.msr, state.nia, 'trap');
+    const [address, msr] = SAVED[INTERRUPTS[interrupt].save];
+    this.context.set64(address, next);
+    this.context.set64(msr, state.savedMsr);
+    this.#go(from, state.msr, state.nia + behind, 'trap');
   }
 
   /** Goes where a return instruction leads. The MSR must be legal. */
@@ -163,6 +179,7 @@ export class Core {
   }
 
   #go(from: Level | null, msr: bigint, nia: bigint, cause: EntryCause): void {
+    this.transfers++;
     this.setMsr(msr);
     // A reservation may be lost at any time; here it is, because a value that came back would be taken for one that never changed.
     this.context.set32(reserved, 0);

@@ -1,16 +1,20 @@
-import { AIL3_OFFSET, HID0, LPCR, MSR, SRR1, VECTOR } from '../abi.ts';
+import { AIL3_OFFSET, HID0, LPCR, MSR, SCV_AIL3_VECTOR, SCV_VECTOR, SRR1, VECTOR } from '../abi.ts';
 
 /** What one kind of interrupt does to the machine state (1.9). */
 export interface InterruptSpec {
   readonly vector: bigint;
   /** Registers that save the interrupted address and MSR. */
-  readonly save: 'SRR' | 'HSRR';
+  readonly save: 'SRR' | 'HSRR' | 'LR and CTR';
   /** Sets HV. With S=1 that makes the target the Ultravisor (1.9). Others stay at the OS, or in HV=1 if they come from there. */
   readonly toHypervisor: boolean;
   /** Sets S. Only `sc 2` does (1.4). */
   readonly toSecure?: boolean;
   /** Clears ME. Only the machine check does. */
   readonly clearsMe?: boolean;
+  /** Leaves EE and RI as they are. Only `scv` does. */
+  readonly keepsInterruptible?: boolean;
+  /** Where it is taken with LPCR[AIL]=3, if that is not `AIL3_OFFSET` and the vector. */
+  readonly relocatedVector?: bigint;
   /** Is always taken with translation off, whatever LPCR[AIL] says. */
   readonly neverRelocated?: boolean;
 }
@@ -40,6 +44,13 @@ export const INTERRUPTS = {
   hypervisorDecrementer: { vector: VECTOR.HV_DECREMENTER, save: 'HSRR', toHypervisor: true },
   privilegedDoorbell: { vector: VECTOR.PRIVILEGED_DOORBELL, save: 'SRR', toHypervisor: false },
   systemCall: { vector: VECTOR.SYSTEM_CALL, save: 'SRR', toHypervisor: false },
+  systemCallVectored: {
+    vector: SCV_VECTOR,
+    save: 'LR and CTR',
+    toHypervisor: false,
+    keepsInterruptible: true,
+    relocatedVector: SCV_AIL3_VECTOR,
+  },
   hypercall: { vector: VECTOR.SYSTEM_CALL, save: 'SRR', toHypervisor: true },
   ultracall: { vector: VECTOR.SYSTEM_CALL, save: 'SRR', toHypervisor: true, toSecure: true, neverRelocated: true },
   trace: { vector: VECTOR.TRACE, save: 'SRR', toHypervisor: false },
@@ -67,7 +78,7 @@ export type Interrupt = keyof typeof INTERRUPTS;
 export interface InterruptState {
   readonly nia: bigint;
   readonly msr: bigint;
-  /** For SRR1 or HSRR1. */
+  /** For SRR1, HSRR1 or CTR. */
   readonly savedMsr: bigint;
 }
 
@@ -87,6 +98,7 @@ export function interruptState(
   const spec: InterruptSpec = INTERRUPTS[interrupt];
   let kept = MSR.HV | MSR.S | MSR.ME;
   if (spec.save === 'HSRR') kept |= MSR.RI;
+  if (spec.keepsInterruptible === true) kept |= MSR.EE | MSR.RI;
   if (spec.clearsMe === true) kept &= ~MSR.ME;
   let next = (msr & kept) | MSR.SF;
   if (spec.toHypervisor) next |= MSR.HV;
@@ -104,7 +116,7 @@ export function interruptState(
   if (littleEndian) next |= MSR.LE;
 
   return {
-    nia: relocated ? AIL3_OFFSET | spec.vector : spec.vector,
+    nia: relocated ? (spec.relocatedVector ?? AIL3_OFFSET | spec.vector) : spec.vector,
     msr: next,
     savedMsr: (msr & ~SRR1.STATUS) | status,
   };

@@ -18,6 +18,8 @@ const CAUSE = {
   NO_EXECUTE: 0x10000000,
   PROTECTION: 0x08000000,
   STORE: 0x02000000,
+  /** The data address watchpoint matched (ISA 3.0B, Book III 6.5.3). */
+  WATCHED: 0x00400000,
   UNSUPPORTED_MMU: 0x00080000,
   PRTABLE_FAULT: 0x00020000,
   /** HSRR1 of 0xE20 only: the reference that failed was a store into a table (Linux `HSRR1_HISI_WRITE`). */
@@ -156,6 +158,11 @@ export class Mmu {
     if (!this.#partitionScoped(guestHigh, this.#low) || !this.#finishPartition(result, true)) return false;
     this.#markLeaf(this.#partitionLeaf, access === 'store');
     return true;
+  }
+
+  /** The access that was just translated hit a watchpoint: it faults after all. @returns false, with the reason in `fault` */
+  watched(): false {
+    return this.#storageFault(CAUSE.WATCHED);
   }
 
   /** As `CpuModel.probe`. */

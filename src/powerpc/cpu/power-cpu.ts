@@ -10,6 +10,7 @@ import { type PowerMode, powerMode } from '../isa/mode.ts';
 import { architectedRegisters } from './architected-registers.ts';
 import { DEFAULT_TIMEBASE_RATE, type TimebaseRate, Timers } from './clock.ts';
 import { Core, type EntryCause } from './core.ts';
+import { mayTrace, traceStatus } from './debug.ts';
 import { type ExceptionLines, takeException, wakeReason } from './exceptions.ts';
 import { deliverFault } from './fault.ts';
 import { Mmu } from './mmu.ts';
@@ -17,6 +18,7 @@ import { type Level, legalMsr } from './msr.ts';
 import { NATIVE_INSTRUCTIONS, NativeLevels, type NativeSeat } from './native-levels.ts';
 import { gpr, setGpr } from './registers.ts';
 import { RESET_VECTOR, resetRegisters } from './reset.ts';
+import { currentInstruction } from './storage-instructions.ts';
 import { SystemInstructions } from './system-instructions.ts';
 
 /** What a CPU asks of the others. */
@@ -238,12 +240,26 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
   #execute(left: number): void {
     const due = this.deadline;
     const most = due === null ? left : Math.min(left, Math.max(1, due - this.#clock.now));
-    const budget = Math.min(most, MAX_BUDGET);
-    this.#budget = budget;
     this.#atStub = false;
+    if (mayTrace(this.core)) this.#traceOne();
+    else this.#engineRun(Math.min(most, MAX_BUDGET));
+  }
+
+  #engineRun(budget: number): void {
+    this.#budget = budget;
     const executed = this.#engine.run(this.context, budget);
     this.#budget = 0;
     this.#clock.advance(executed);
+  }
+
+  /** One instruction, and the trace interrupt if it completed: neither interrupted, nor a return, nor at rest. */
+  #traceOne(): void {
+    const { core } = this;
+    const { transfers } = core;
+    const status = traceStatus(core, () => currentInstruction(core));
+    this.#engineRun(1);
+    if (status !== null && core.transfers === transfers && this.#activity === 'running')
+      core.interrupt('trace', status);
   }
 
   #entered(level: Level, cause: EntryCause, nia: bigint): void {
@@ -294,7 +310,16 @@ export class PowerCpu implements CpuModel, ScheduledCpu {
   }
 
   translate(high: number, low: number, access: AccessKind, _space: number, size: number, result: Translation): boolean {
-    return this.#mmu.translate(high, low, access, size, result);
+    if (!this.#mmu.translate(high, low, access, size, result)) return false;
+    return access === 'fetch' || !this.core.dataWatch.armed || this.#unwatched(high, low, access, size, result);
+  }
+
+  /** @returns false where the watchpoint matches; its page is not cached */
+  #unwatched(high: number, low: number, access: AccessKind, size: number, result: Translation): boolean {
+    const { core } = this;
+    const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    if (core.dataWatch.touchesPage(address)) result.cacheable = false;
+    return core.dataWatch.matches(core, address, size, access) ? this.#mmu.watched() : true;
   }
 
   probe(high: number, low: number, result: Translation): boolean {

@@ -20,6 +20,9 @@ export const TRANSLATION_SPRS: ReadonlySet<number> = new Set([
   SPR.URMOR,
 ]);
 
+/** Registers that say where software is to be stopped. */
+const DEBUG_SPRS: ReadonlySet<number> = new Set([SPR.CIABR, SPR.DAWR0, SPR.DAWRX0, SPR.SMFCTRL]);
+
 /** Counters that run with the time base; their storage holds the distance from it. */
 const TIMEBASE_COUNTERS: ReadonlySet<number> = new Set([SPR.PURR, SPR.SPURR, SPR.VTB]);
 
@@ -128,6 +131,7 @@ export function writeSpr(core: Core, number: number, value: bigint): void {
   context.set64(definition.slot, stored);
   if (number === SPR.LPCR) timers.largeDecrementer = (value & LPCR.LD) !== 0n;
   if (TRANSLATION_SPRS.has(number)) core.translationRegistersChanged();
+  if (DEBUG_SPRS.has(number)) core.debugRegistersChanged();
 }
 
 const AUTHORITY = { [SPR.AMR]: 'AMR', [SPR.IAMR]: 'IAMR', [SPR.UAMOR]: 'UAMOR' } as const;

@@ -1,4 +1,4 @@
-import { LPCR, MSR, SPR, SRR1 } from '../abi.ts';
+import { FSCR_SCV, LPCR, MSR, SCV_STRIDE, SPR, SRR1 } from '../abi.ts';
 import { executeFloat } from '../isa/float-execute.ts';
 import { divideExtended } from '../isa/helper-arithmetic.ts';
 import { HELPER, TRAP } from '../isa/helpers.ts';
@@ -93,6 +93,10 @@ export class SystemInstructions {
         return this.#require('ultravisor') && this.#return(msrAfterUrfid(core.raw('USRR1')), core.raw('USRR0'));
       case HELPER.sc:
         return this.#systemCall(a);
+      case HELPER.scv:
+        return this.#systemCallVectored(a);
+      case HELPER.synchronize:
+        return this.#require(this.#synchronizer(a));
       case HELPER.tlbie:
         return this.#invalidate(a, true);
       case HELPER.tlbiel:
@@ -155,6 +159,12 @@ export class SystemInstructions {
         return this.#vectorUnavailable(MSR.VSX, 'vsxUnavailable');
       case TRAP.floatingPoint:
         return core.interrupt('program', SRR1.PROGRAM_FP);
+      case TRAP.hypervisorPrivileged:
+        this.#require('hypervisor');
+        return;
+      case TRAP.targetAddressRegister:
+        this.#refuse(this.#judge(SPR.TAR, false));
+        return;
       case TRAP.softFloat:
         if (this.#float(argument)) this.#skip();
         return;
@@ -221,6 +231,14 @@ export class SystemInstructions {
     return false;
   }
 
+  #facilityUnavailable(hypervisor: boolean, cause: number): false {
+    const core = this.#core;
+    const register = hypervisor ? 'HFSCR' : 'FSCR';
+    core.setRaw(register, (core.raw(register) & ~FACILITY_CAUSE) | (BigInt(cause) << FACILITY_CAUSE_SHIFT));
+    core.interrupt(hypervisor ? 'hypervisorFacilityUnavailable' : 'facilityUnavailable');
+    return false;
+  }
+
   #refuse(verdict: SprVerdict): boolean {
     const core = this.#core;
     switch (verdict.kind) {
@@ -232,13 +250,8 @@ export class SystemInstructions {
         return false;
       case 'emulation':
         return this.emulationAssistance();
-      case 'facility': {
-        const register = verdict.hypervisor ? 'HFSCR' : 'FSCR';
-        const cause = BigInt(verdict.cause) << FACILITY_CAUSE_SHIFT;
-        core.setRaw(register, (core.raw(register) & ~FACILITY_CAUSE) | cause);
-        core.interrupt(verdict.hypervisor ? 'hypervisorFacilityUnavailable' : 'facilityUnavailable');
-        return false;
-      }
+      case 'facility':
+        return this.#facilityUnavailable(verdict.hypervisor, verdict.cause);
     }
   }
 
@@ -288,6 +301,23 @@ export class SystemInstructions {
       default:
         return this.emulationAssistance();
     }
+  }
+
+  /** `scv` (ISA 3.0B, Book I 3.3.15; Book III 6.5.28). FSCR counts in every state, as on QEMU. */
+  #systemCallVectored(lev: number): false {
+    const core = this.#core;
+    if ((core.raw('FSCR') & FSCR_SCV.ENABLE) === 0n) {
+      return this.#facilityUnavailable(false, FSCR_SCV.CAUSE);
+    }
+    const next = BigInt.asUintN(core.context.mode.sixtyFour ? 64 : 32, core.context.pc + 4n);
+    core.interrupt('systemCallVectored', 0n, next, SCV_STRIDE * BigInt(lev));
+    return false;
+  }
+
+  /** Who may tlbsync (the hypervisor where LPCR[GTSE]=0), slbsync and msgsync (ISA 3.0B, Book III 5.9.3 and 11.2). */
+  #synchronizer(which: number): 'supervisor' | 'hypervisor' {
+    const guests = which === 1 || (which === 0 && (this.#core.raw('LPCR') & LPCR.GTSE) !== 0n);
+    return guests ? 'supervisor' : 'hypervisor';
   }
 
   /**

@@ -13,7 +13,8 @@ import { gpr, reserveAddress, reserved, reserveValue, reserveValue2 } from './st
  * difference (ABA) do not run right. The CPU model drops the reservation at every interrupt and return.
  */
 
-function aligned(s: S, ea: D, size: AccessSize | 16): void {
+/** An address that is no multiple of the size is an alignment interrupt. */
+export function aligned(s: S, ea: D, size: AccessSize | 16): void {
   if (size === 1) return;
   s.if(i32.and(low(ea), i32.const(size - 1)), () => s.trap(TRAP.alignment));
 }

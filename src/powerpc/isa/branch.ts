@@ -1,6 +1,8 @@
 import { i32, i64 } from '../../wasm/expr.ts';
+import { HFSCR, MSR } from '../abi.ts';
 import { type D, define, inMode, low, type PowerInstruction, type S, type W } from './common.ts';
-import { cr, ctr, lr, tar } from './state.ts';
+import { TRAP } from './helpers.ts';
+import { cr, ctr, fscr, hfscr, lr, msr, tar } from './state.ts';
 
 /** Branch instructions (Power ISA 3.0B, book I, 2.4). */
 
@@ -156,12 +158,23 @@ const REGISTER: readonly PowerInstruction[] = REGISTER_KINDS.flatMap((kind) => [
   }),
 ]);
 
+/** FSCR[TAR] in problem state, and HFSCR[TAR] below the hypervisor (book III, 6.2.10 and 6.2.11). */
+function requireTar(s: S): void {
+  const state = s.let(s.get(msr));
+  const off = (register: D, guarded: W): W => i32.and(guarded, i64.eqz(i64.and(register, i64.const(HFSCR.TAR))));
+  const problem = i64.ne(i64.and(state, i64.const(MSR.PR)), i64.const(0));
+  const guest = i64.eqz(i64.and(state, i64.const(MSR.HV)));
+  const refused = i32.or(off(s.get(fscr), problem), off(s.get(hfscr), guest));
+  s.if(refused, () => s.trap(TRAP.targetAddressRegister));
+}
+
 const TO_TAR = define({
   name: 'bctar',
   encoding: '010011 BO:5 BI:5 000 BH:2 1000110000 LK:1',
   operands: '{BO},{BI},{BH}',
   split: ['LK'],
   meaning(s) {
+    requireTar(s);
     const target = aligned(s, s.get(tar));
     const taken = anyCondition(s);
     s.jump(target, { condition: taken, how: 'indirect', call: link(s) });

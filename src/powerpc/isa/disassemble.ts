@@ -40,7 +40,7 @@ const OPERANDS: Readonly<Record<string, Writer>> = {
   ...each(['BF', 'BFA'], (name) => (f) => `cr${f(name)}`),
   ...each(['BT', 'BA', 'BB', 'BC'], (name) => (f) => crBitName(f(name))),
   ...each(
-    ['UI', 'SH', 'MB', 'ME', 'FXM', 'TO', 'L', 'LA', 'LEV', 'TH', 'CT', 'IH', 'EH'],
+    ['UI', 'SH', 'MB', 'ME', 'FXM', 'TO', 'L', 'LA', 'LEV', 'TH', 'CT', 'IH', 'EH', 'FC'],
     (name) => (f) => `${f(name)}`,
   ),
   ...each(['RIC', 'PRS', 'R', 'FLM', 'U', 'W', 'LF', 'RM', 'DRM'], (name) => (f) => `${f(name)}`),

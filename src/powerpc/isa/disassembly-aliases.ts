@@ -59,6 +59,7 @@ const FIELDS = {
   sprLow: [16, 5],
   sprHigh: [11, 5],
   EH: [0, 1],
+  FC: [11, 5],
   TH: [21, 5],
   CT: [21, 4],
   LEV: [5, 7],

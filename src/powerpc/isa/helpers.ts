@@ -42,6 +42,10 @@ export const HELPER = {
   float: 20,
   /** a: instruction word: divde, divdeu. `divideExtended` in `helper-arithmetic.ts` does all of it. */
   divideExtended: 21,
+  /** a: LEV. */
+  scv: 22,
+  /** a: whose synchronization it is: 0 tlbsync, 1 slbsync, 2 msgsync. Nothing to do but to have the privilege. */
+  synchronize: 23,
 } as const;
 export type Helper = (typeof HELPER)[keyof typeof HELPER];
 
@@ -64,5 +68,9 @@ export const TRAP = {
    * true and MSR[FE0,FE1] are not 0 a program interrupt follows, else execution goes on behind the instruction.
    */
   softFloat: 8,
+  /** Hypervisor privileged instruction below that. */
+  hypervisorPrivileged: 9,
+  /** TAR was used; FSCR or HFSCR may say that it is not available. */
+  targetAddressRegister: 10,
 } as const;
 export type Trap = (typeof TRAP)[keyof typeof TRAP];

@@ -8,6 +8,7 @@ import { FIXED_LOGICAL } from './fixed-logical.ts';
 import { FIXED_ROTATE } from './fixed-rotate.ts';
 import { FLOAT } from './float.ts';
 import { LOAD_STORE } from './load-store.ts';
+import { MEMORY_ATOMICS } from './memory-atomics.ts';
 import type { PowerMode } from './mode.ts';
 import { SYSTEM } from './system.ts';
 import { VECTOR } from './vector.ts';
@@ -23,6 +24,7 @@ export const powerIsa: InstructionSet<PowerMode> = new InstructionSet(
     ...CONDITION_REGISTER,
     ...LOAD_STORE,
     ...ATOMICS,
+    ...MEMORY_ATOMICS,
     ...FLOAT,
     ...SYSTEM,
     ...VECTOR,

@@ -1,5 +1,6 @@
 import type { AccessSize } from '../../engine/ir.ts';
 import { f32, f64, i32, i64, select } from '../../wasm/expr.ts';
+import { MSR } from '../abi.ts';
 import {
   type D,
   define,
@@ -25,6 +26,8 @@ interface Access {
   readonly signed?: boolean;
   /** Byte order opposite to the mode's. */
   readonly reversed?: boolean;
+  /** Caching inhibited. */
+  readonly inhibited?: boolean;
 }
 
 function displacement(s: S, form: Form): D {
@@ -63,6 +66,18 @@ interface Row {
   readonly update?: boolean;
 }
 
+/** An update form with RA=0, or that loads into its own RA, is invalid (3.3.2): illegal, as on QEMU. */
+function requireUpdateForm(s: S, target: string | null): void {
+  s.if(i32.eqz(s.field('RA')), () => s.trap(TRAP.illegal));
+  if (target !== null) s.if(i32.eq(s.field('RA'), s.field(target)), () => s.trap(TRAP.illegal));
+}
+
+/** Caching-inhibited accesses are the hypervisor's (book III, 4.4.1). */
+function requireHypervisor(s: S): void {
+  const privilege = i64.and(s.get(msr), i64.const(MSR.HV | MSR.PR));
+  s.if(i64.ne(privilege, i64.const(MSR.HV)), () => s.trap(TRAP.hypervisorPrivileged));
+}
+
 /** Common loads and stores get an interpreter handler of their own for (RA|0) = 0. */
 function splitFor(name: string, update: boolean): readonly string[] {
   const rare = /cix$|brx$|^lf|^stf/.test(name);
@@ -76,6 +91,8 @@ function load({ name, form, opcode, access, update = false }: Row): PowerInstruc
     operands: operands(form, 'RT'),
     split: splitFor(name, update),
     meaning(s) {
+      if (access.inhibited) requireHypervisor(s);
+      if (update) requireUpdateForm(s, 'RT');
       const ea = address(s, form, update);
       const value = s.load(ea, access.size, accessOptions(s, access));
       setReg(s, 'RT', value);
@@ -91,6 +108,8 @@ function store({ name, form, opcode, access, update = false }: Row): PowerInstru
     operands: operands(form, 'RS'),
     split: splitFor(name, update),
     meaning(s) {
+      if (access.inhibited) requireHypervisor(s);
+      if (update) requireUpdateForm(s, null);
       const ea = address(s, form, update);
       s.store(ea, access.size, reg(s, 'RS'), accessOptions(s, access));
       if (update) setReg(s, 'RA', ea);
@@ -104,6 +123,7 @@ const HA: Access = { size: 2, signed: true };
 const WZ: Access = { size: 4 };
 const WA: Access = { size: 4, signed: true };
 const DW: Access = { size: 8 };
+const ci = (access: Access): Access => ({ ...access, inhibited: true });
 const rev = (access: Access): Access => ({ ...access, reversed: true });
 
 const LOADS: readonly Row[] = [
@@ -133,10 +153,10 @@ const LOADS: readonly Row[] = [
   { name: 'lhbrx', form: 'X', opcode: '1100010110', access: rev(H) },
   { name: 'lwbrx', form: 'X', opcode: '1000010110', access: rev(WZ) },
   { name: 'ldbrx', form: 'X', opcode: '1000010100', access: rev(DW) },
-  { name: 'lbzcix', form: 'X', opcode: '1101010101', access: B },
-  { name: 'lhzcix', form: 'X', opcode: '1100110101', access: H },
-  { name: 'lwzcix', form: 'X', opcode: '1100010101', access: WZ },
-  { name: 'ldcix', form: 'X', opcode: '1101110101', access: DW },
+  { name: 'lbzcix', form: 'X', opcode: '1101010101', access: ci(B) },
+  { name: 'lhzcix', form: 'X', opcode: '1100110101', access: ci(H) },
+  { name: 'lwzcix', form: 'X', opcode: '1100010101', access: ci(WZ) },
+  { name: 'ldcix', form: 'X', opcode: '1101110101', access: ci(DW) },
 ];
 
 const STORES: readonly Row[] = [
@@ -159,10 +179,10 @@ const STORES: readonly Row[] = [
   { name: 'sthbrx', form: 'X', opcode: '1110010110', access: rev(H) },
   { name: 'stwbrx', form: 'X', opcode: '1010010110', access: rev(WZ) },
   { name: 'stdbrx', form: 'X', opcode: '1010010100', access: rev(DW) },
-  { name: 'stbcix', form: 'X', opcode: '1111010101', access: B },
-  { name: 'sthcix', form: 'X', opcode: '1110110101', access: H },
-  { name: 'stwcix', form: 'X', opcode: '1110010101', access: WZ },
-  { name: 'stdcix', form: 'X', opcode: '1111110101', access: DW },
+  { name: 'stbcix', form: 'X', opcode: '1111010101', access: ci(B) },
+  { name: 'sthcix', form: 'X', opcode: '1110110101', access: ci(H) },
+  { name: 'stwcix', form: 'X', opcode: '1110010101', access: ci(WZ) },
+  { name: 'stdcix', form: 'X', opcode: '1111110101', access: ci(DW) },
 ];
 
 /** lmw and its like, which compilers for 64 bits never make: `helper` does everything. */
@@ -202,6 +222,7 @@ function floatLoad(row: Row & { readonly convert: (value: D) => D }): PowerInstr
     operands: operands(form, 'FRT'),
     split: splitFor(name, update),
     meaning(s) {
+      if (update) requireUpdateForm(s, null);
       requireFloatingPoint(s);
       const ea = address(s, form, update);
       const value = s.load(ea, access.size, accessOptions(s, access));
@@ -219,6 +240,7 @@ function floatStore(row: Row & { readonly convert: (value: D) => D }): PowerInst
     operands: operands(form, 'FRS'),
     split: splitFor(name, update),
     meaning(s) {
+      if (update) requireUpdateForm(s, null);
       requireFloatingPoint(s);
       const ea = address(s, form, update);
       s.store(ea, access.size, convert(s.let(s.getAt(fpr, s.field('FRS')))), accessOptions(s, access));

@@ -149,3 +149,5 @@ function named(number: number): Slot<I64> {
 }
 
 export const tar = named(SPR.TAR);
+export const fscr = named(SPR.FSCR);
+export const hfscr = named(SPR.HFSCR);

@@ -138,6 +138,7 @@ const PRIVILEGED: readonly PowerInstruction[] = [
   helped('rfscv', '010011 00000 00000 00000 0001010010 0', '', HELPER.rfscv),
   helped('stop', '010011 00000 00000 00000 0101110010 0', '', HELPER.stop),
   helped('sc', '010001 00000 00000 .4 LEV:7 .3 1 0', '{LEV}', HELPER.sc, f('LEV')),
+  helped('scv', '010001 00000 00000 .4 LEV:7 .3 0 1', '{LEV}', HELPER.scv, f('LEV')),
   helped('wait', '011111 000 WC:2 00000 00000 0000011110 0', '{WC}', HELPER.wait, f('WC')),
   helped('darn', '011111 RT:5 000 L:2 00000 1011110011 0', '{RT},{L}', HELPER.darn, f('RT'), f('L')),
   helped('attn', '000000 .15 0100000000 0', '', HELPER.attn),
@@ -155,6 +156,9 @@ const PRIVILEGED: readonly PowerInstruction[] = [
     HELPER.tlbiel,
     invalidation,
   ),
+  helped('tlbsync', '011111 00000 00000 00000 1000110110 0', '', HELPER.synchronize, () => i32.const(0)),
+  helped('slbsync', '011111 00000 00000 00000 0101010010 0', '', HELPER.synchronize, () => i32.const(1)),
+  helped('msgsync', '011111 00000 00000 00000 1101110110 0', '', HELPER.synchronize, () => i32.const(2)),
   helped('slbia', '011111 00 IH:3 00000 00000 0111110010 0', '{IH}', HELPER.slb),
   helped('slbie', '011111 00000 00000 RB:5 0110110010 0', '{RB}', HELPER.slb),
   helped('slbmte', '011111 RS:5 00000 RB:5 0110010010 0', '{RS},{RB}', HELPER.slb),
@@ -173,13 +177,15 @@ const NOTHING: readonly (readonly [name: string, encoding: string, operands: str
   ['isync', '010011 00000 00000 00000 0010010110 0', ''],
   ['sync', '011111 000 L:2 00000 00000 1001010110 0', '{L}'],
   ['eieio', '011111 00000 00000 00000 1101010110 0', ''],
-  ['tlbsync', '011111 00000 00000 00000 1000110110 0', ''],
-  ['slbsync', '011111 00000 00000 00000 0101010010 0', ''],
-  ['msgsync', '011111 00000 00000 00000 1101110110 0', ''],
-  ['icbi', '011111 00000 RA:5 RB:5 1111010110 0', '{RA},{RB}'],
+  ['cpabort', '011111 00000 00000 00000 1101000110 0', ''],
   ['icbt', '011111 0 CT:4 RA:5 RB:5 0000010110 0', '{CT},{RA},{RB}'],
   ['dcbt', '011111 TH:5 RA:5 RB:5 0100010110 0', '{RA},{RB},{TH}'],
   ['dcbtst', '011111 TH:5 RA:5 RB:5 0011110110 0', '{RA},{RB},{TH}'],
+];
+
+/** The same, but that they fault where a load would (book III, 5.7.14). */
+const TOUCHING: readonly (readonly [name: string, encoding: string, operands: string])[] = [
+  ['icbi', '011111 00000 RA:5 RB:5 1111010110 0', '{RA},{RB}'],
   ['dcbst', '011111 00000 RA:5 RB:5 0000110110 0', '{RA},{RB}'],
   ['dcbf', '011111 000 L:2 RA:5 RB:5 0001010110 0', '{RA},{RB},{L}'],
 ];
@@ -188,6 +194,16 @@ const CACHE_BLOCK = 128;
 
 const STORAGE_CONTROL: readonly PowerInstruction[] = [
   ...NOTHING.map(([name, encoding, operands]) => define({ name, encoding, operands, meaning: () => {} })),
+  ...TOUCHING.map(([name, encoding, operands]) =>
+    define({
+      name,
+      encoding,
+      operands,
+      meaning(s) {
+        s.load(address(s, 'X', false), 1);
+      },
+    }),
+  ),
   define({
     name: 'dcbz',
     encoding: '011111 00000 RA:5 RB:5 1111110110 0',

@@ -1,6 +1,7 @@
 import type { Statement } from '../../../src/engine/ir.ts';
 import { CONTEXT } from '../../../src/engine/layout.ts';
 import { constantMeaning } from '../../../src/engine/specialize.ts';
+import { HFSCR } from '../../../src/powerpc/abi.ts';
 import type { PowerInstruction } from '../../../src/powerpc/isa/common.ts';
 import { powerMode } from '../../../src/powerpc/isa/mode.ts';
 import {
@@ -10,7 +11,9 @@ import {
   ctr,
   fpr,
   fpscr,
+  fscr,
   gpr,
+  hfscr,
   layout,
   lr,
   msr,
@@ -214,6 +217,9 @@ export class CaseSet {
     context.set64(ctr, state.ctr);
     context.set64(lr, state.lr);
     context.set64(tar, state.tar);
+    // TAR is available, as in every program of Linux.
+    context.set64(fscr, HFSCR.TAR);
+    context.set64(hfscr, HFSCR.TAR);
     context.set64(fpscr, state.fpscr);
     context.set64(msr, msrValue);
   }

@@ -87,27 +87,16 @@ export const UNDEFINED: readonly Undefined[] = [
     words: {
       clrbhrb: 0x7c00035c,
       copy: 0x7c20060c,
-      cpabort: 0x7c00068c,
       icswx: 0x7c00032c,
       mfbhrbe: 0x7c00025c,
       'paste.': 0x7c20070d,
       'pbt.': 0x7c000329,
       rfebb: 0x4c000124,
-      scv: 0x44000001,
     },
   },
   {
     reason: 'decimal helpers of the fixed-point unit',
     words: { cbcdtd: 0x7c000274, cdtbcd: 0x7c000234 },
-  },
-  {
-    reason: 'atomic memory operations',
-    words: {
-      ldat: 0x7c0004cc,
-      lwat: 0x7c00048c,
-      stdat: 0x7c0005cc,
-      stwat: 0x7c00058c,
-    },
   },
   {
     reason: 'hash MMU and doorbells of the Ultravisor',
