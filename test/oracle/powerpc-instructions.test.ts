@@ -68,6 +68,10 @@ const TOLERANCES: readonly Tolerance[] = [
 /** Instructions that are not compared here, and why. */
 const LEFT_OUT: readonly (readonly [names: RegExp, why: string])[] = [
   [/^(vmx|vsx|lvs|lxvd2x|stxvd2x|m[ft]vsrd)/, 'no vector facility: QEMU has one'],
+  [
+    /^t(begin|end|sr|abort[wd]ci?|abort|reclaim|rechkpt)\.$|^tcheck$/,
+    'no transactional memory: QEMU has it for user programs',
+  ],
   [/^icbt$/, 'QEMU 7.2 has it for embedded CPUs only'],
   [/cix$|^(slbsync|tlbsync|msgsync)$/, 'privileged: QEMU runs user programs'],
 ];

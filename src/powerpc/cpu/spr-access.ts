@@ -82,6 +82,9 @@ const ULTRAVISOR_WRITES: ReadonlySet<number> = new Set([SPR.PTCR, SPR.LDBAR, SPR
 /** The Ultravisor's while SMFCTRL[D]=1 (1.6). */
 const DEBUG_SPRS: ReadonlySet<number> = new Set([SPR.CIABR, SPR.DAWR0, SPR.DAWRX0]);
 
+/** TFHAR, TFIAR, TEXASR, TEXASRU: MSR[TM] would have to be set, which it cannot be. */
+const TRANSACTIONAL: ReadonlySet<number> = new Set([128, 129, 130, 131]);
+
 interface Facility {
   /** Enable bit, the same in FSCR and HFSCR. */
   readonly bit: bigint;
@@ -122,6 +125,7 @@ export interface SprGuards {
  */
 export function judgeSpr(number: number, write: boolean, level: Level, guards: SprGuards): SprVerdict {
   const { privilege } = level;
+  if (TRANSACTIONAL.has(number)) return { kind: 'facility', hypervisor: false, cause: Number(HFSCR.IC_TM) };
   const definition = SPRS.get(number) ?? SPECIAL_SPRS.get(number);
   const need = write ? definition?.write : definition?.read;
   if (need === undefined || need === null) return judgeUndefined(number, write, privilege);

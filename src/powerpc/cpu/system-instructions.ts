@@ -1,4 +1,4 @@
-import { FSCR_SCV, LPCR, MSR, SCV_STRIDE, SPR, SRR1 } from '../abi.ts';
+import { FSCR_SCV, HFSCR, LPCR, MSR, SCV_STRIDE, SPR, SRR1 } from '../abi.ts';
 import { executeFloat } from '../isa/float-execute.ts';
 import { divideExtended } from '../isa/helper-arithmetic.ts';
 import { HELPER, TRAP } from '../isa/helpers.ts';
@@ -164,6 +164,9 @@ export class SystemInstructions {
         return;
       case TRAP.targetAddressRegister:
         this.#refuse(this.#judge(SPR.TAR, false));
+        return;
+      case TRAP.transactionalUnavailable:
+        this.#facilityUnavailable(false, Number(HFSCR.IC_TM));
         return;
       case TRAP.softFloat:
         if (this.#float(argument)) this.#skip();

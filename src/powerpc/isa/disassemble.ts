@@ -13,10 +13,11 @@ import {
   sh,
 } from './disassembly-aliases.ts';
 import { powerIsa } from './index.ts';
+import { TRANSACTIONAL } from './transactional.ts';
 import { VECTOR } from './vector.ts';
 
 /** Coarse patterns: we know the facility, not the instruction. */
-const WITHOUT_TEXT: ReadonlySet<PowerInstruction> = new Set(VECTOR);
+const WITHOUT_TEXT: ReadonlySet<PowerInstruction> = new Set([...TRANSACTIONAL, ...VECTOR]);
 
 /** Storage access and isel: RA=0 is no register, and is written so. */
 const TAKES_ZERO = /^(l|st|dcb|icb|isel)/;

@@ -72,5 +72,6 @@ export const TRAP = {
   hypervisorPrivileged: 9,
   /** TAR was used; FSCR or HFSCR may say that it is not available. */
   targetAddressRegister: 10,
+  transactionalUnavailable: 11,
 } as const;
 export type Trap = (typeof TRAP)[keyof typeof TRAP];

@@ -11,6 +11,7 @@ import { LOAD_STORE } from './load-store.ts';
 import { MEMORY_ATOMICS } from './memory-atomics.ts';
 import type { PowerMode } from './mode.ts';
 import { SYSTEM } from './system.ts';
+import { TRANSACTIONAL } from './transactional.ts';
 import { VECTOR } from './vector.ts';
 
 /** The instructions of Power ISA 3.0B that we execute. */
@@ -27,6 +28,7 @@ export const powerIsa: InstructionSet<PowerMode> = new InstructionSet(
     ...MEMORY_ATOMICS,
     ...FLOAT,
     ...SYSTEM,
+    ...TRANSACTIONAL,
     ...VECTOR,
   ],
   4,

@@ -122,6 +122,26 @@ describe('bctar needs TAR (ISA 3.0B, Book III 6.2.10, 6.2.11)', () => {
   });
 });
 
+describe('transactional memory is unavailable, by FSCR cause 5', () => {
+  test.each([
+    ['tbegin.', 0x7c00051d],
+    ['tend.', 0x7c00055d],
+    ['tabortwci.', 0x7c00069d],
+    ['tcheck', 0x7c00059c],
+    ['mfspr TFHAR', ASM.mfspr(5, 128)],
+    ['mtspr TEXASR', ASM.mtspr(130, 5)],
+  ])('%s', (_, word) => {
+    expect([come('guestUser', word), come('guest', word), come('hypervisor', word)]).toEqual([0xf60, 0xf60, 0xf60]);
+    expect(m.spr('FSCR') >> 56n).toBe(5n);
+  });
+
+  test('treclaim. and trechkpt. are privileged first', () => {
+    for (const word of [0x7c00075d, 0x7c0007dd]) {
+      expect([come('guestUser', word), come('guest', word)]).toEqual([PRIVILEGED, 0xf60]);
+    }
+  });
+});
+
 describe('scv (ISA 3.0B, Book III 6.5.28)', () => {
   const scv = (lev: number): number => 0x44000001 | (lev << 5);
 

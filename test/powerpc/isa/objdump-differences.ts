@@ -65,24 +65,6 @@ export const UNDEFINED: readonly Undefined[] = [
     },
   },
   {
-    reason: 'transactional memory: switched off (cap-htm=off)',
-    words: {
-      'tabort.': 0x7c00071d,
-      'tabortdc.': 0x7c00065d,
-      'tabortdci.': 0x7c0006dd,
-      'tabortwc.': 0x7c00061d,
-      'tabortwci.': 0x7c00069d,
-      'tbegin.': 0x7c00051d,
-      tcheck: 0x7c00059c,
-      'tend.': 0x7c00055d,
-      'tendall.': 0x7e00055d,
-      'trechkpt.': 0x7c0007dd,
-      'treclaim.': 0x7c00075d,
-      'tresume.': 0x7c2005dd,
-      'tsuspend.': 0x7c0005dd,
-    },
-  },
-  {
     reason: 'accelerator switchboard, copy and paste, branch history, events',
     words: {
       clrbhrb: 0x7c00035c,
