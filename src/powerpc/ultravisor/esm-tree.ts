@@ -166,13 +166,21 @@ function optional(node: FdtNode | undefined, name: string): bigint | undefined {
   return value.length === 8 ? asU64(value) : BigInt(asU32(value));
 }
 
-/** The tokens of /rtas by name, each with QEMU's number where the tree has none (10.3 #70). */
+/**
+ * The tokens of /rtas by name; a name that the tree does not have keeps QEMU's number, unless the tree gives that to another (10.3 #70).
+ * Two calls with one token are refused: a buffer would be passed on to the hypervisor that the guest never gave it.
+ */
 function rtasTokens(root: FdtNode): Map<string, number> {
-  const tokens = new Map<string, number>(Object.entries(RTAS_TOKEN));
   const properties = findNode(root, '/rtas')?.properties;
-  for (const name of [...tokens.keys()]) {
+  const tokens = new Map<string, number>();
+  for (const name of Object.keys(RTAS_TOKEN)) {
     const value = properties?.get(name);
     if (value !== undefined) tokens.set(name, asU32(value));
+  }
+  const given = new Set(tokens.values());
+  if (given.size < tokens.size) throw new FdtError('two RTAS calls with one token');
+  for (const [name, token] of Object.entries(RTAS_TOKEN)) {
+    if (!tokens.has(name) && !given.has(token)) tokens.set(name, token);
   }
   return tokens;
 }

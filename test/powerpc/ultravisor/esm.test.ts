@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readFdt } from '../../../src/image/fdt.ts';
+import { readFdt, u32Value } from '../../../src/image/fdt.ts';
 import { AccessRefused, type RealAddress } from '../../../src/machine/types.ts';
 import { HCALL, MSR, RADIX_ROOT, SECURE_ADDRESS_BIT, SPR, SRR1 } from '../../../src/powerpc/abi.ts';
 import {
@@ -251,6 +251,7 @@ describe('UV_ESM aborted (6.1 A1-A4)', () => {
     ['a size over the limit', () => Uint8Array.from([0xd0, 0x0d, 0xfe, 0xed, 0x00, 0x20, 0, 0])],
     ['a size over the slot', () => Uint8Array.from([0xd0, 0x0d, 0xfe, 0xed, 0x00, 0x0f, 0xff, 0xf0])],
     ['no memory node that begins at 0', () => guestTree(0)],
+    ['two RTAS calls that have one token', () => guestTree(undefined, { 'nvram-store': u32Value(0x2003) })],
   ])('a device tree with %s aborts', (_, tree) => {
     const m = new Machine();
     m.hv.write(m.ra(1), tree());

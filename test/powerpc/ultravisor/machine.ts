@@ -434,11 +434,11 @@ export function secureMachine(options: MachineOptions = {}): Machine {
 }
 
 /** The guest's device tree, with room for reservations. */
-export function guestTree(memory = GUEST_FRAMES * PAGE): Uint8Array {
+export function guestTree(memory = GUEST_FRAMES * PAGE, rtas: Record<string, Uint8Array> = {}): Uint8Array {
   const root = fdtNode('', { '#address-cells': u32Value(2), '#size-cells': u32Value(2) }, [
     fdtNode('chosen', { bootargs: stringValue('svm=on') }),
     fdtNode('memory@0', { device_type: stringValue('memory'), reg: cellsValue(0, 0, 0, memory) }),
-    fdtNode('rtas', { 'power-off': u32Value(0x2003), 'ibm,os-term': u32Value(0x201f) }),
+    fdtNode('rtas', { 'power-off': u32Value(0x2003), 'ibm,os-term': u32Value(0x201f), ...rtas }),
   ]);
   const fdt = { root, reservations: [], bootCpuidPhys: 0 };
   return writeFdt(fdt, TREE_BYTES - writeFdt(fdt).length);
