@@ -26,6 +26,8 @@ export interface VictimOptions {
   /** Another seed for the numbers that its secret is made of, and for nothing else. */
   readonly secretSeed?: string;
   readonly interpret?: boolean;
+  /** Bytes; with less than the guest has, its pages go out and come back all the time. Default: more than enough. */
+  readonly secureMemory?: number;
   /** Search and digest all that the hypervisor could see. */
   readonly watch?: boolean;
 }
@@ -71,7 +73,7 @@ export function runVictim(options: VictimOptions): VictimRun {
   const secret = secretOf(crypto, seed, seedOverrides, streams);
   const machineOptions: PowerMachineOptions = {
     protected: options.protected,
-    secureMemory: SECURE_MEMORY * guests.length,
+    secureMemory: options.secureMemory ?? SECURE_MEMORY * guests.length,
     software: { role: 'guest', guests },
     interpret: options.interpret ?? false,
     seed,

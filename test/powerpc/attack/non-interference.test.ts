@@ -7,7 +7,7 @@ import { ATTACKS } from '../../../src/powerpc/kvm/hostile/catalog.ts';
 import { HONEST_CONSOLE, VICTIM } from './victim.ts';
 
 /** Two watched runs with equal seeds, except for that of the secret. */
-function twoRuns(options: Pick<VictimOptions, 'protected' | 'attack'>): [VictimRun, VictimRun] {
+function twoRuns(options: Pick<VictimOptions, 'protected' | 'attack' | 'secureMemory'>): [VictimRun, VictimRun] {
   const run = (secretSeed: string): VictimRun => runVictim({ ...VICTIM, ...options, watch: true, secretSeed });
   return [run('one secret'), run('another secret')];
 }
@@ -36,6 +36,16 @@ describe('what a hypervisor sees does not depend on the secret (two runs, anothe
     for (const run of runs) {
       expect(run.console).toBe(HONEST_CONSOLE.secure);
       expect(run.sighted.size).toBe(0);
+    }
+    expect(differences(runs)).toEqual([]);
+  });
+
+  it('with less secure memory than it uses: pages go out and come back, and only ciphertext differs', () => {
+    const runs = twoRuns({ protected: true, attack: null, secureMemory: 8 * 65536 });
+    for (const run of runs) {
+      expect(run.console).toBe(HONEST_CONSOLE.secure);
+      expect(run.sighted.size).toBe(0);
+      expect(ciphertextOf(run).length).toBeGreaterThan(50);
     }
     expect(differences(runs)).toEqual([]);
   });

@@ -23,6 +23,8 @@ export interface Moves {
   entering?(line: number | undefined, stub: EntryStub): void;
   /** An ultracall of KVM's is about to be made. @returns its arguments from R4 up */
   ultracall?(number: number, args: readonly (bigint | number)[]): readonly (bigint | number)[];
+  /** One of the attack's own ultracalls came back. */
+  answered?(number: number, result: number): void;
   /** A frame that has contents gets a page. @returns the page that it gets */
   pageIn?(gfn: Gfn, page: RealAddress, vm: Vm): RealAddress;
   /** A frame has left the victim for this page: as it is from a normal VM, as ciphertext from a secure one. */

@@ -4,6 +4,7 @@ import { changeLpcr } from './change-lpcr.ts';
 import { changeRegisters } from './change-registers.ts';
 import { dma } from './dma.ts';
 import { dropPage } from './drop-page.ts';
+import { endAndRead } from './end-and-read.ts';
 import { foreignPage } from './foreign-page.ts';
 import { holeInMemory } from './hole-in-memory.ts';
 import { injectMasked } from './inject-masked.ts';
@@ -17,6 +18,7 @@ import { readMemory } from './read-memory.ts';
 import { readRegisters } from './read-registers.ts';
 import { replayCookie } from './replay-cookie.ts';
 import { replayPage } from './replay-page.ts';
+import { replaySnapshot } from './replay-snapshot.ts';
 import { resumeElsewhere } from './resume-elsewhere.ts';
 import { rtasAnswer } from './rtas-answer.ts';
 import { staleTranslation } from './stale-translation.ts';
@@ -30,12 +32,14 @@ export const ATTACKS: readonly Attack[] = [
   writeMemory,
   overwritePage,
   replayPage,
+  replaySnapshot,
   swapPages,
   aliasPage,
   foreignPage,
   dropPage,
   staleTranslation,
   dma,
+  endAndRead,
   readRegisters,
   predictRandom,
   changeRegisters,

@@ -67,6 +67,11 @@ export class Hostile implements KvmHooks {
     return this.#moves.ultracall?.(number, args) ?? args;
   }
 
+  answered(ctx: Ctx, number: number, result: number): void {
+    this.toolbox.at(ctx);
+    this.#moves.answered?.(number, result);
+  }
+
   pageIn(ctx: Ctx, vm: Vm, gfn: Gfn, page: RealAddress): RealAddress {
     this.toolbox.at(ctx);
     if (this.toolbox.isSecure(vm)) this.#noticeRefusal(vm, gfn);
