@@ -5,7 +5,6 @@ import { PGM } from '../abi.ts';
 import { addLogical, addSigned, finish, type Operation } from './arithmetic.ts';
 import {
   address,
-  byHelper,
   type D,
   define,
   load,
@@ -156,7 +155,6 @@ export const ATOMICS: readonly S390Instruction[] = [
   compareDoubleAndSwap('cds', 'BB', 'RS', WORDS),
   compareDoubleAndSwap('cdsy', 'EB31', 'RSY', WORDS),
   compareDoubleAndSwap('cdsg', 'EB3E', 'RSY', DOUBLEWORDS),
-  define({ name: 'csst', opcode: 'C82', format: 'SSF', meaning: (s) => byHelper(s) }),
   loadAnd('laa', 'EBF8', 32, addSigned),
   loadAnd('laag', 'EBE8', 64, addSigned),
   loadAnd('laal', 'EBFA', 32, addLogical),

@@ -5,6 +5,7 @@
  */
 export const FORMATS = {
   E: { encoding: '#16', operands: '' },
+  IE: { encoding: '#16 .8 I1:4 I2:4', operands: '{I1},{I2}' },
   I: { encoding: '#8 I1:8', operands: '{I1}' },
   RR: { encoding: '#8 R1:4 R2:4', operands: '{R1},{R2}' },
   RRm: { encoding: '#8 M1:4 R2:4', operands: '{M1},{R2}' },
@@ -65,6 +66,8 @@ export const FORMATS = {
   SSe: { encoding: '#8 R1:4 R3:4 B2:4 D2:12 B4:4 D4:12', operands: '{R1},{R3},{S2},{S4}' },
   /** A length of the second operand. */
   SSf: { encoding: '#8 L2:8 B1:4 D1:12 B2:4 D2:12', operands: '{S1},{L2}' },
+  MII: { encoding: '#8 M1:4 RI2:12 RI3H:8 RI3L:16', operands: '{M1},{RI2},{RI3}' },
+  SMI: { encoding: '#8 M1:4 .4 B3:4 D3:12 RI2:16', operands: '{M1},{RI2},{S3}' },
   SSE: { encoding: '#16 B1:4 D1:12 B2:4 D2:12', operands: '{S1},{S2}' },
   SSF: { encoding: '#8 R3:4 #4 B1:4 D1:12 B2:4 D2:12', operands: '{S1},{S2},{R3}' },
   /** The same with the register first in assembly. */

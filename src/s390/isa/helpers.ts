@@ -5,6 +5,8 @@
 export const HELPER = {
   /** `perform` finds the instruction by its text. */
   perform: 0,
+  /** STCK, STCKF, STCKE: the CPU model has the clock. */
+  storeClock: 1,
 } as const;
 
 /** First number of the helpers that belong to control instructions and to the CPU model (`control.ts`). */
@@ -28,4 +30,6 @@ export const SPACE = {
   home: 3,
   /** Real addresses. */
   real: 4,
+  /** The space that instructions are fetched from. */
+  instruction: 5,
 } as const;

@@ -2,12 +2,15 @@ import { InstructionSet } from '../../engine/instruction.ts';
 import { ARITHMETIC } from './arithmetic.ts';
 import { ATOMICS } from './atomics.ts';
 import { BRANCH } from './branch.ts';
+import { BY_PERFORMER } from './by-performer.ts';
 import { COMPARE } from './compare.ts';
 import { CONDITIONAL } from './conditional.ts';
 import { CONTROL_INSTRUCTIONS } from './control.ts';
+import { EXECUTE } from './execute.ts';
 import { HIGH_WORD } from './high-word.ts';
 import { LOAD_STORE } from './load-store.ts';
 import { LOGICAL } from './logical.ts';
+import { MISC } from './misc.ts';
 import type { S390Mode } from './mode.ts';
 import { MULTIPLE } from './multiple.ts';
 import { MULTIPLY_DIVIDE } from './multiply-divide.ts';
@@ -37,6 +40,9 @@ export const s390Isa: InstructionSet<S390Mode> = new InstructionSet(
     ...HIGH_WORD,
     ...STORAGE,
     ...ATOMICS,
+    ...BY_PERFORMER,
+    ...EXECUTE,
+    ...MISC,
     ...CONTROL_INSTRUCTIONS,
   ],
   2,

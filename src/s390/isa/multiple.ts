@@ -246,7 +246,6 @@ export const MULTIPLE: readonly S390Instruction[] = [
   multiple('lamy', 'EB9A', 'RSY', 'load', ACCESS),
   multiple('stam', '9B', 'RS', 'store', ACCESS),
   multiple('stamy', 'EB9B', 'RSY', 'store', ACCESS),
-  define({ name: 'lmd', opcode: 'EF', format: 'SSe', meaning: (s) => byHelper(s) }),
   insertUnderMask('icm', 'BF', 'RSm', 'low'),
   insertUnderMask('icmy', 'EB81', 'RSYm', 'low'),
   insertUnderMask('icmh', 'EB80', 'RSYm', 'high'),

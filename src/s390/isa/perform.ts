@@ -1,6 +1,8 @@
 import { readVirtual } from '../../engine/access.ts';
 import { CONTEXT } from '../../engine/layout.ts';
 import { lengthOf, s390Isa } from './index.ts';
+import { PERFORM_DECIMAL } from './perform-decimal.ts';
+import { PERFORM_LONG } from './perform-long.ts';
 import { PERFORM_REGISTERS } from './perform-registers.ts';
 import { PERFORM_STORAGE } from './perform-storage.ts';
 import { type Context, halves, type Performed, type Performer, Work } from './work.ts';
@@ -8,7 +10,7 @@ import { type Context, halves, type Performed, type Performer, Work } from './wo
 export type { Performed } from './work.ts';
 
 const PERFORMERS: ReadonlyMap<string, Performer> = new Map(
-  Object.entries({ ...PERFORM_REGISTERS, ...PERFORM_STORAGE }),
+  Object.entries({ ...PERFORM_REGISTERS, ...PERFORM_STORAGE, ...PERFORM_LONG, ...PERFORM_DECIMAL }),
 );
 
 /**

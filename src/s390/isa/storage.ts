@@ -138,9 +138,6 @@ function compareUnderMask(name: string, opcode: string, format: 'RSm' | 'RSYm', 
   });
 }
 
-const byPerformer = (name: string, opcode: string, format: 'SSa' | 'SSb'): S390Instruction =>
-  define({ name, opcode, format, meaning: (s) => byHelper(s) });
-
 /** Test and set: all ones, and the leftmost bit of before is the condition code. */
 const testAndSet = define({
   name: 'ts',
@@ -160,12 +157,6 @@ export const STORAGE: readonly S390Instruction[] = [
   combine('nc', 'D4', 'and'),
   combine('oc', 'D6', 'or'),
   combine('xc', 'D7', 'xor'),
-  byPerformer('mvn', 'D1', 'SSa'),
-  byPerformer('mvz', 'D3', 'SSa'),
-  byPerformer('mvcin', 'E8', 'SSa'),
-  byPerformer('tr', 'DC', 'SSa'),
-  byPerformer('trt', 'DD', 'SSa'),
-  byPerformer('trtr', 'D0', 'SSa'),
   compareUnderMask('clm', 'BD', 'RSm', 'low'),
   compareUnderMask('clmy', 'EB21', 'RSYm', 'low'),
   compareUnderMask('clmh', 'EB20', 'RSYm', 'high'),

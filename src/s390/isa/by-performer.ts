@@ -1,0 +1,53 @@
+import { byHelper, define, type S390Instruction } from './common.ts';
+import type { Format } from './formats.ts';
+
+/** Instructions that are done in TypeScript whatever their operands are (`perform.ts`). */
+const ROWS: readonly (readonly [name: string, opcode: string, format: Format, operands?: string])[] = [
+  ['mvcl', '0E', 'RR'],
+  ['clcl', '0F', 'RR'],
+  ['mvcle', 'A8', 'RS', '{R1},{R3},{S2}'],
+  ['clcle', 'A9', 'RS', '{R1},{R3},{S2}'],
+  ['mvclu', 'EB8E', 'RSY'],
+  ['clclu', 'EB8F', 'RSY'],
+  ['srst', 'B25E', 'RRE'],
+  ['srstu', 'B9BE', 'RRE'],
+  ['mvst', 'B255', 'RRE'],
+  ['clst', 'B25D', 'RRE'],
+  ['cksm', 'B241', 'RRE'],
+  ['tre', 'B2A5', 'RRE'],
+  ['csst', 'C82', 'SSF'],
+  ['lmd', 'EF', 'SSe'],
+  ['mvn', 'D1', 'SSa'],
+  ['mvz', 'D3', 'SSa'],
+  ['mvcin', 'E8', 'SSa'],
+  ['tr', 'DC', 'SSa'],
+  ['trt', 'DD', 'SSa'],
+  ['trtr', 'D0', 'SSa'],
+  ['ed', 'DE', 'SSa'],
+  ['edmk', 'DF', 'SSa'],
+  ['ap', 'FA', 'SSb'],
+  ['sp', 'FB', 'SSb'],
+  ['zap', 'F8', 'SSb'],
+  ['cp', 'F9', 'SSb'],
+  ['mp', 'FC', 'SSb'],
+  ['dp', 'FD', 'SSb'],
+  ['srp', 'F0', 'SSc'],
+  ['mvo', 'F1', 'SSb'],
+  ['pack', 'F2', 'SSb'],
+  ['unpk', 'F3', 'SSb'],
+  ['tp', 'EBC0', 'RSL'],
+  ['pka', 'E9', 'SSf'],
+  ['pku', 'E1', 'SSf'],
+  ['unpka', 'EA', 'SSa'],
+  ['unpku', 'E2', 'SSa'],
+  ['cvb', '4F', 'RX'],
+  ['cvby', 'E306', 'RXY'],
+  ['cvbg', 'E30E', 'RXY'],
+  ['cvd', '4E', 'RX'],
+  ['cvdy', 'E326', 'RXY'],
+  ['cvdg', 'E32E', 'RXY'],
+];
+
+export const BY_PERFORMER: readonly S390Instruction[] = ROWS.map(([name, opcode, format, operands]) =>
+  define({ name, opcode, format, ...(operands && { operands }), meaning: (s) => byHelper(s) }),
+);
