@@ -27,3 +27,10 @@ export function requireGcm(key: Uint8Array, iv: Uint8Array): void {
   requireLength('AES key', key, 16, 32);
   if (iv.length < 8 || iv.length > 128) throw new RangeError(`AES-GCM IV has ${iv.length} bytes instead of 8 to 128`);
 }
+
+/** Throws `RangeError` unless `block` is a number below an RSA modulus, and as long as that. */
+export function requireRsaBlock(n: Uint8Array, block: Uint8Array): void {
+  requireLength('RSA block', block, n.length);
+  const at = block.findIndex((byte, i) => byte !== n[i]);
+  if (at < 0 || block[at] > n[at]) throw new RangeError('RSA block is not below the modulus');
+}

@@ -2,8 +2,9 @@ import { ecb, gcm } from '@noble/ciphers/aes.js';
 import { equalBytes } from '@noble/ciphers/utils.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
-import { BLOCK_BYTES, requireEcb, requireGcm, requireLength } from './lengths.ts';
+import { BLOCK_BYTES, requireEcb, requireGcm, requireLength, requireRsaBlock } from './lengths.ts';
 import type { CryptoProvider } from './provider.ts';
+import { rsaDecryptionPrimitive, rsaEncryptionPrimitive } from './rsa.ts';
 
 /** The provider in plain JavaScript (@noble), for browsers. */
 export const nobleProvider: CryptoProvider = {
@@ -53,6 +54,17 @@ export const nobleProvider: CryptoProvider = {
       // The lengths were checked above, so all that `decrypt` can object to is the tag.
       return null;
     }
+  },
+
+  // @noble has no RSA.
+  rsaPublic(key, block) {
+    requireRsaBlock(key.n, block);
+    return rsaEncryptionPrimitive(key, block);
+  },
+
+  rsaPrivate(key, block) {
+    requireRsaBlock(key.n, block);
+    return rsaDecryptionPrimitive(key, block);
   },
 
   equal: (a, b) => equalBytes(a, b),

@@ -1,6 +1,18 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { BLOCK_BYTES, requireEcb, requireGcm, requireLength } from './lengths.ts';
+import {
+  constants,
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  privateDecrypt,
+  publicEncrypt,
+  timingSafeEqual,
+} from 'node:crypto';
+import { BLOCK_BYTES, requireEcb, requireGcm, requireLength, requireRsaBlock } from './lengths.ts';
 import type { CryptoProvider } from './provider.ts';
+import type { RsaPrivateKey, RsaPublicKey } from './rsa.ts';
 
 /** The provider over node:crypto (OpenSSL). The only file that needs Node's crypto module. */
 export const nodeProvider: CryptoProvider = {
@@ -65,8 +77,30 @@ export const nodeProvider: CryptoProvider = {
     return plaintext;
   },
 
+  rsaPublic(key, block) {
+    requireRsaBlock(key.n, block);
+    const jwk = { kty: 'RSA', ...base64url(key, ['n', 'e']) };
+    const publicKey = createPublicKey({ key: jwk, format: 'jwk' });
+    return plain(publicEncrypt({ key: publicKey, padding: constants.RSA_NO_PADDING }, block));
+  },
+
+  rsaPrivate(key, block) {
+    requireRsaBlock(key.n, block);
+    const jwk = { kty: 'RSA', ...base64url(key, ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi']) };
+    const privateKey = createPrivateKey({ key: jwk, format: 'jwk' });
+    return plain(privateDecrypt({ key: privateKey, padding: constants.RSA_NO_PADDING }, block));
+  },
+
   equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
 };
+
+/** Numbers of a key as JSON Web Key has them (RFC 7518 6.3). */
+function base64url<K extends RsaPublicKey | RsaPrivateKey>(
+  key: K,
+  names: readonly (keyof K & string)[],
+): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [name, Buffer.from(key[name] as Uint8Array).toString('base64url')]));
+}
 
 function gcmName(key: Uint8Array): 'aes-128-gcm' | 'aes-256-gcm' {
   return key.length === 16 ? 'aes-128-gcm' : 'aes-256-gcm';

@@ -1,3 +1,5 @@
+import type { RsaPrivateKey, RsaPublicKey } from './rsa.ts';
+
 /** Ciphertext and its 16-byte authentication tag. */
 export interface Sealed {
   readonly ciphertext: Uint8Array;
@@ -59,6 +61,15 @@ export interface CryptoProvider {
     ciphertext: Uint8Array,
     tag: Uint8Array,
   ): Uint8Array | null;
+
+  /**
+   * RSAEP (RFC 8017 5.1.1), the bare operation with the public key. `block` is as long as the modulus and below it, the
+   * result too. Padding is the caller's (`oaep.ts`).
+   */
+  rsaPublic(key: RsaPublicKey, block: Uint8Array): Uint8Array;
+
+  /** RSADP (RFC 8017 5.1.2), the inverse of `rsaPublic`. */
+  rsaPrivate(key: RsaPrivateKey, block: Uint8Array): Uint8Array;
 
   /** Whether both have the same length and bytes, in a time that depends on the length alone. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
