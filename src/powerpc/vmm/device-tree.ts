@@ -7,10 +7,11 @@ import {
   u32Value,
   u64Value,
 } from '../../image/fdt.ts';
+import { RTAS_TEXT } from '../../image/rtas-text.ts';
 import { PVR_POWER9_DD23, RTAS_TOKEN } from '../abi.ts';
 import { type GuestRange, rtasSize, TIMEBASE_FREQUENCY, XICP_PHANDLE } from './layout.ts';
 import type { Phb } from './phb.ts';
-import { RTAS_CALLS, RTAS_TEXT } from './rtas.ts';
+import { RTAS_CALLS } from './rtas.ts';
 import { VTY_INTERRUPT, VTY_REG } from './vty.ts';
 
 /** What differs between the device trees of two pseries guests. */

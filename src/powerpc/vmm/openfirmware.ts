@@ -1,4 +1,5 @@
 import { asCells, type FdtNode, u32Value } from '../../image/fdt.ts';
+import { RTAS_TEXT } from '../../image/rtas-text.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { H_CODE } from '../abi.ts';
 import { GuestFault, type GuestMemory } from '../kvm/guest-memory.ts';
@@ -9,7 +10,6 @@ import { rangeValue } from './device-tree.ts';
 import { type GuestRange, TIMEBASE_FREQUENCY } from './layout.ts';
 import { ClaimedMemory } from './of-claim.ts';
 import { OfTree } from './of-tree.ts';
-import { RTAS_TEXT } from './rtas.ts';
 
 /** What the client interface answers where it cannot do what it was asked for. */
 const PROM_ERROR = 0xffffffff;

@@ -134,9 +134,6 @@ export const RTAS_CALLS = Object.keys(CALLS) as readonly (keyof typeof CALLS)[];
 
 const BY_TOKEN: ReadonlyMap<number, RtasCall> = new Map(RTAS_CALLS.map((name) => [RTAS_TOKEN[name], CALLS[name]]));
 
-/** The text of RTAS, as big-endian instructions: `mr r4,r3; lis r3,0; ori r3,r3,0xf000; sc 1; blr` (power-pef.md 7.5). */
-export const RTAS_TEXT = words([0x7c641b78, 0x3c600000, 0x6063f000, 0x44000022, 0x4e800020]);
-
 /**
  * H_RTAS: R4 is the address of token, nargs, nret, arguments and room for results, all big-endian words (power-pef.md 6.7, 9.5). The block
  * is read once; its results are written once.

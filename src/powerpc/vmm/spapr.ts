@@ -4,6 +4,7 @@ import { VirtioCore } from '../../devices/virtio.ts';
 import { VirtioBlk } from '../../devices/virtio-blk.ts';
 import { ImageError } from '../../image/error.ts';
 import { type FdtReservation, writeFdt } from '../../image/fdt.ts';
+import { RTAS_TEXT } from '../../image/rtas-text.ts';
 import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { type Gfn, type GuestPhysical, gfnOf, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
@@ -31,7 +32,7 @@ import { logicalCiLoad, logicalCiStore } from './logical-ci.ts';
 import { OpenFirmware, type TreeChanges } from './openfirmware.ts';
 import { OptionError } from './option-error.ts';
 import { PHB_INTERRUPTS, Phb } from './phb.ts';
-import { hRtas, RTAS_TEXT, type RtasContext } from './rtas.ts';
+import { hRtas, type RtasContext } from './rtas.ts';
 import { VirtioPci } from './virtio-pci.ts';
 import { VTY_INTERRUPT, Vty } from './vty.ts';
 
