@@ -94,7 +94,7 @@ build_kernel() {
 
 build_hypervisor() {
   local elf=$1/powerpc/hypervisor.elf
-  dtc -q -p 1024 -I dts -O dtb -o "$2/guest.dtb" powerpc/hypervisor/guest.dts
+  dtc -q -p 8192 -I dts -O dtb -o "$2/guest.dtb" powerpc/hypervisor/guest.dts
   "${CROSS}gcc" "${HYPERVISOR[@]}" "-Wa,-I$2" -o "$elf" powerpc/hypervisor/*.S powerpc/hypervisor/*.c
   finish "$elf"
 }

@@ -1,4 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
+import type { RsaPrivateKey } from '../crypto/rsa.ts';
+import { readRsaPrivateKey } from '../crypto/rsa-key.ts';
 import type { ConsoleBackend } from '../devices/console.ts';
 import type { DiskBackend } from '../devices/disk.ts';
 import { Engine } from '../engine/engine.ts';
@@ -24,6 +26,9 @@ import { Hostile } from './kvm/hostile/hostile.ts';
 import { Kvm } from './kvm/kvm.ts';
 import { DEFAULT_PAGE_MERGING } from './kvm/merging-state.ts';
 import { type ReportedVmState, RunWatch } from './run-watch.ts';
+import { blobForGuestOfHost, initrdWithBlob, type TenantKit } from './tenant.ts';
+import type { EsmScope } from './ultravisor/context.ts';
+import { DEVELOPMENT_KEY } from './ultravisor/development-key.ts';
 import type { PageCipher } from './ultravisor/page-cipher.ts';
 import { Ultravisor } from './ultravisor/ultravisor.ts';
 import { placeHost } from './vmm/host-image.ts';
@@ -59,6 +64,15 @@ const SHORT_TIME_SLICE = 50_000n;
 /** All RAM together; the rest of the store's 4 GiB is for caches. */
 const MOST_MEMORY = 3840 * 2 ** 20;
 
+/**
+ * How a guest gets an ESM blob, without which it does not become secure:
+ * - `auto`: if the machine has the development key, and the initrd brings none along, one is made of the files that the
+ *   guest is given, as their tenant would;
+ * - `none`: it has what is in its initrd, or nothing;
+ * - a file: that blob, which the device tree tells of (power-pef.md 7.1).
+ */
+export type EsmBlobOption = 'auto' | 'none' | ImageFile;
+
 /** One guest of the native hypervisor. */
 export interface GuestOptions {
   readonly name: string;
@@ -74,6 +88,8 @@ export interface GuestOptions {
   readonly console: ConsoleBackend;
   /** A virtio block device. */
   readonly disk?: DiskBackend;
+  /** Default `auto`. */
+  readonly esmBlob?: EsmBlobOption;
 }
 
 /** A hypervisor in machine code in place of the native one. */
@@ -86,6 +102,8 @@ export interface HostOptions {
   readonly memory: number;
   readonly cpus: number;
   readonly console: ConsoleBackend;
+  /** For its guest, if that is an ELF file in `initrd`. Default `auto`. */
+  readonly esmBlob?: EsmBlobOption;
 }
 
 /** A POWER9 machine. */
@@ -107,6 +125,10 @@ export interface PowerMachineOptions {
   readonly crypto: CryptoProvider;
   /** How the Ultravisor encrypts pages. Default `iapm`. */
   readonly cipher?: PageCipher;
+  /** The machine's private key, for which blobs are made. Default: the development key, which everybody has. */
+  readonly uvKey?: RsaPrivateKey;
+  /** What of its memory a VM takes along when it becomes secure. Default `all`. */
+  readonly esmScope?: EsmScope;
   readonly trace: TraceSink | null;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
@@ -144,6 +166,8 @@ export const RANDOM_STREAM = {
   cookies: 'cookies',
   keys: 'page keys',
   darn: 'darn',
+  /** Keys and padding of blobs that are made for a run. */
+  esmBlobs: 'ESM blobs',
 } as const;
 
 /** Puts one POWER9 machine together and runs it. */
@@ -165,6 +189,8 @@ export class PowerMachine {
   #hypervisorEntries = 0;
   readonly #schedule = startOfSchedule();
   readonly #random: RandomSource;
+  /** What blobs are made with for guests that need one; null if none are made. */
+  readonly #tenant: TenantKit | null;
   readonly #opal: Opal | null;
 
   /**
@@ -178,6 +204,7 @@ export class PowerMachine {
     this.#watch = new RunWatch(options.trace);
     const trace = this.#watch;
     this.#random = new RandomSource(crypto, options.seed, options.seedOverrides);
+    this.#tenant = options.protected && options.uvKey === undefined ? this.#makeTenant() : null;
     const cpuCount = software.role === 'host' ? software.cpus : Math.max(1, ...software.guests.map(({ cpus }) => cpus));
     const regions = planRegions(options);
     const total = regions.reduce((sum, { size }) => sum + size, 0);
@@ -302,6 +329,8 @@ export class PowerMachine {
       },
       crypto,
       cipher: this.#options.cipher ?? 'iapm',
+      machineKey: this.#options.uvKey ?? readRsaPrivateKey(DEVELOPMENT_KEY),
+      esmScope: this.#options.esmScope ?? 'all',
       trace: this.#watch,
       // A native hypervisor emits the calls that it serves itself.
       traceServed: software.role === 'host',
@@ -364,9 +393,27 @@ export class PowerMachine {
     if (kvm === null) return [];
     const view = this.#viewOf('vmm');
     const devices = this.#viewOf('device');
-    return guests.map(
-      (guest) => new Spapr(kvm, view, { ...guest, svmEnabled: this.#options.protected, trace: this.#watch }, devices),
-    );
+    return guests.map((guest) => {
+      const { image, initrd, cmdline, esmBlob = 'auto' } = guest;
+      const isAuto = esmBlob === 'auto' && this.#tenant !== null;
+      const options = {
+        ...guest,
+        initrd: isAuto ? initrdWithBlob(image, initrd, cmdline, this.#tenant) : initrd,
+        esmBlob: typeof esmBlob === 'string' ? null : esmBlob,
+        svmEnabled: this.#options.protected,
+        trace: this.#watch,
+      };
+      return new Spapr(kvm, view, options, devices);
+    });
+  }
+
+  /** Tenants make blobs for the key that everybody has. */
+  #makeTenant(): TenantKit {
+    return {
+      crypto: this.#options.crypto,
+      machine: readRsaPrivateKey(DEVELOPMENT_KEY),
+      random: this.#random.stream(RANDOM_STREAM.esmBlobs),
+    };
   }
 
   #startHost(host: HostOptions): void {
@@ -376,9 +423,12 @@ export class PowerMachine {
     });
     const secure = { base: SECURE_BASE, size: this.#options.secureMemory };
     const placed = placeHost(host.image, host.memory);
+    const { initrd, cmdline, esmBlob = 'auto' } = host;
+    const made = this.#tenant === null ? null : blobForGuestOfHost(initrd, cmdline, this.#tenant);
     const tree = placed.load(view, {
-      initrd: host.initrd,
-      cmdline: host.cmdline,
+      initrd,
+      esmBlob: typeof esmBlob !== 'string' ? esmBlob : esmBlob === 'auto' ? made : null,
+      cmdline,
       cpus: host.cpus,
       opal: { base: OPAL_BASE, entry: OPAL_BASE, size: UV_PAGE_SIZE },
       secureMemory: this.#options.protected ? [secure] : null,

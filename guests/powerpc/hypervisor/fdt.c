@@ -34,6 +34,12 @@ static void property(struct host *host, const char *node, const char *name, cons
     host->initrd.start = number(cells, bytes);
   if (equal(node, "chosen") && equal(name, "linux,initrd-end"))
     host->initrd.end = number(cells, bytes);
+  if (equal(node, "chosen") && equal(name, "linux,esm-blob-start"))
+    host->esm_blob.start = number(cells, bytes);
+  if (equal(node, "chosen") && equal(name, "linux,esm-blob-end"))
+    host->esm_blob.end = number(cells, bytes);
+  if (equal(node, "chosen") && equal(name, "bootargs"))
+    host->bootargs = (const char *)cells;
   if (begins_with(node, "memory@") && equal(name, "reg") && bytes >= 16 && number(cells, 8) == 0)
     host->memory.end = number(cells + 2, 8);
 }

@@ -32,6 +32,7 @@ typedef long s64;
 #define GUEST_LPID 1
 #define GUEST_BYTES 0x1000000
 #define GUEST_FDT 0x100000
+#define GUEST_RTAS 0x110000
 #define GFNS (GUEST_BYTES / PAGE_BYTES)
 
 /* The registers of the guest while the hypervisor runs: what it found at the exit, and what it will leave with. */
@@ -51,6 +52,9 @@ struct range {
 struct host {
   struct range memory;
   struct range initrd;
+  /* The ESM blob of the guest; empty if there is none. */
+  struct range esm_blob;
+  const char *bootargs;
   int has_ultravisor;
 };
 
@@ -78,6 +82,14 @@ void free_page(u64 ra);
 
 /* fdt.c */
 void read_host_tree(const void *fdt, struct host *host);
+
+/* archive.c */
+void guest_files(struct range file, struct range *kernel, struct range *initrd);
+
+/* guest_tree.c */
+void set_tree_number(void *tree, const char *name, u64 value);
+void set_tree_string(void *tree, const char *name, const char *text);
+void drop_tree_property(void *tree, const char *name);
 
 /* elf.c */
 void load_elf(struct range file, u64 memory);

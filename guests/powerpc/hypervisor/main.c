@@ -4,12 +4,48 @@
 /* guest.dts, in guest_fdt.S */
 extern const u8 guest_fdt[], guest_fdt_end[];
 
-static u64 create_guest(struct range file)
+/* The text of RTAS, as QEMU's firmware has it: it becomes H_RTAS. */
+static const u32 rtas_text[] = {0x7c641b78, 0x3c600000, 0x6063f000, 0x44000022, 0x4e800020};
+
+static void copy(u64 memory, u64 gpa, const void *from, u64 bytes)
+{
+  for (u64 i = 0; i < bytes; i++)
+    ((u8 *)memory)[gpa + i] = ((const u8 *)from)[i];
+}
+
+/* Puts a file below `top` in the guest's memory, in pages of its own. Gives where it begins. */
+static u64 place(u64 memory, struct range file, u64 top)
+{
+  u64 bytes = file.end - file.start;
+  if (bytes > top - KERNEL_BASE)
+    panic("no room in the guest for a file, bytes", bytes);
+  u64 gpa = (top - bytes) & -(u64)PAGE_BYTES;
+  copy(memory, gpa, (const void *)file.start, bytes);
+  return gpa;
+}
+
+static u64 create_guest(const struct host *host)
 {
   u64 memory = allocate(GUEST_BYTES, PAGE_BYTES);
-  load_elf(file, memory);
-  for (const u8 *byte = guest_fdt; byte < guest_fdt_end; byte++)
-    ((u8 *)memory)[GUEST_FDT + (byte - guest_fdt)] = *byte;
+  void *tree = (void *)(memory + GUEST_FDT);
+  struct range kernel, initrd;
+  guest_files(host->initrd, &kernel, &initrd);
+  load_elf(kernel, memory);
+  copy(memory, GUEST_RTAS, rtas_text, sizeof rtas_text);
+  copy(memory, GUEST_FDT, guest_fdt, guest_fdt_end - guest_fdt);
+  u64 at = place(memory, initrd, GUEST_BYTES);
+  set_tree_number(tree, "linux,initrd-start", at);
+  set_tree_number(tree, "linux,initrd-end", at + (initrd.end - initrd.start));
+  if (host->esm_blob.end > host->esm_blob.start) {
+    at = place(memory, host->esm_blob, at);
+    set_tree_number(tree, "linux,esm-blob-start", at);
+    set_tree_number(tree, "linux,esm-blob-end", at + (host->esm_blob.end - host->esm_blob.start));
+  } else {
+    drop_tree_property(tree, "linux,esm-blob-start");
+    drop_tree_property(tree, "linux,esm-blob-end");
+  }
+  if (host->bootargs)
+    set_tree_string(tree, "bootargs", host->bootargs);
   return memory;
 }
 
@@ -33,10 +69,11 @@ void hypervisor_main(const void *fdt, u64 opal_base, u64 opal_entry)
   reserve(opal_entry, opal_entry + 1);
   read_host_tree(fdt, &host);
   reserve(host.initrd.start, host.initrd.end);
+  reserve(host.esm_blob.start, host.esm_blob.end);
   memory_init(host.memory);
 
   partition_init(host.has_ultravisor);
-  u64 memory = create_guest(host.initrd);
+  u64 memory = create_guest(&host);
   for (u64 gfn = 0; gfn < GFNS; gfn++)
     gfn_init(gfn, memory + (gfn << PAGE_ORDER));
   enter_at_start(&vcpu);

@@ -1,4 +1,5 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import type { RsaPrivateKey } from '../../crypto/rsa.ts';
 import type { HostView } from '../../machine/host-view.ts';
 import type { RealAddress } from '../../machine/types.ts';
 import type { TraceSink } from '../../trace/events.ts';
@@ -40,6 +41,12 @@ export interface UltravisorState {
   homer: Uint8Array | null;
 }
 
+/**
+ * What of its memory a VM takes along when it becomes secure: `all` that the hypervisor has of it (seed 001), of which
+ * only the measured parts are proven; or `verified`, the shipped firmware's habit: those, the device tree, and zeros.
+ */
+export type EsmScope = 'all' | 'verified';
+
 /** What every part of the Ultravisor works with. */
 export interface UvContext {
   /** Memory with the rights of secure state. */
@@ -52,6 +59,9 @@ export interface UvContext {
   /** Whether the trace is also told of hypercalls that the hypervisor serves; it may have a trace of its own. */
   readonly traceServed: boolean;
   readonly secure: SecureMemory;
+  /** The key that lockboxes of blobs are opened with, and the SHA-256 of its public half as a PEM file. */
+  readonly machineKey: { readonly key: RsaPrivateKey; readonly fingerprint: Uint8Array };
+  readonly esmScope: EsmScope;
   readonly state: UltravisorState;
 }
 

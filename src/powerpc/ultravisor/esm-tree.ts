@@ -10,7 +10,7 @@ import {
   readFdt,
   writeFdt,
 } from '../../image/fdt.ts';
-import { type Gfn, gpaOf, RTAS_TOKEN, UV_PAGE_SIZE } from '../abi.ts';
+import { type Gfn, type GuestPhysical, gpaOf, guestPhysical, RTAS_TOKEN, UV_PAGE_SIZE } from '../abi.ts';
 
 /** The largest device tree that UV_ESM takes (6.1 step 7). */
 export const MAX_TREE_BYTES = 1 << 20;
@@ -28,13 +28,29 @@ export interface TreePlan {
   /** The tree with these frames in its reserve map, as long as the original. */
   readonly newTree: Uint8Array;
   readonly tokens: ReadonlyMap<string, number>;
+  /** The kernel's command line, without its final NUL. */
+  readonly bootargs: Uint8Array;
+  readonly initrd: EsmRange;
+  /** Where the boot wrapper put the blob; null if it has to be before the initrd (7.1). */
+  readonly blob: EsmRange | null;
+  /** The text of RTAS, without its data (7.5). */
+  readonly rtasText: EsmRange;
 }
 
-/** A range of guest memory in bytes. */
+/** A range of guest memory in bytes, within guest physical space. */
+export interface EsmRange {
+  readonly base: GuestPhysical;
+  readonly size: number;
+}
+
+/** The same as the tree tells it: not checked. */
 interface GuestRange {
   readonly base: bigint;
   readonly size: bigint;
 }
+
+/** RTAS is 20 bytes; what a tree tells may be more, but is bounded. */
+const MAX_RTAS_TEXT = 0x10000n;
 
 /**
  * Reads the guest's device tree, which nobody vouches for, and chooses pages for the Ultravisor (6.1 step 7): the
@@ -52,6 +68,8 @@ export function planTree(
   isRegistered: (gfn: Gfn) => boolean,
 ): TreePlan {
   const fdt = readFdt(bytes);
+  checkBootCpu(fdt);
+  const measured = measuredParts(fdt.root);
   const taken = [
     ...fdt.reservations.map(({ address, size }) => ({ base: address, size })),
     { base: tree, size: BigInt(bytes.length) },
@@ -60,7 +78,59 @@ export function planTree(
   ];
   requireMemory(fdt.root, isRegistered);
   const reserved = chooseFrames(memoryTop(fdt.root), taken, isRegistered);
-  return { reserved, newTree: withReservations(fdt, reserved, bytes.length), tokens: rtasTokens(fdt.root) };
+  const newTree = withReservations(fdt, reserved, bytes.length);
+  return { reserved, newTree, tokens: rtasTokens(fdt.root), ...measured };
+}
+
+/** What the digests are of, but for the kernel, which the tree does not tell of (7.1, 7.5, 10.2 #74). */
+function measuredParts(root: FdtNode): Pick<TreePlan, 'bootargs' | 'initrd' | 'blob' | 'rtasText'> {
+  const chosen = findNode(root, '/chosen');
+  const bootargs = chosen?.properties.get('bootargs');
+  if (bootargs === undefined || bootargs.at(-1) !== 0) throw new FdtError('no bootargs in /chosen');
+  const rtas = findNode(root, '/rtas');
+  const rtasBase = needed(rtas, '/rtas', 'linux,rtas-base');
+  const rtasTextSize = needed(rtas, '/rtas', 'slof,rtas-size');
+  if (rtasTextSize > MAX_RTAS_TEXT) throw new FdtError(`slof,rtas-size is ${rtasTextSize}`);
+  const hasBlob = optional(chosen, 'linux,esm-blob-start') !== undefined;
+  return {
+    bootargs: bootargs.slice(0, -1),
+    initrd: startToEnd(chosen, 'linux,initrd'),
+    blob: hasBlob ? startToEnd(chosen, 'linux,esm-blob') : null,
+    rtasText: within('linux,rtas-base', rtasBase, rtasTextSize),
+  };
+}
+
+function startToEnd(chosen: FdtNode | undefined, name: string): EsmRange {
+  const start = needed(chosen, '/chosen', `${name}-start`);
+  const end = needed(chosen, '/chosen', `${name}-end`);
+  if (end < start) throw new FdtError(`${name}-end is below ${name}-start`);
+  return within(name, start, end - start);
+}
+
+function needed(node: FdtNode | undefined, path: string, name: string): bigint {
+  const value = optional(node, name);
+  if (value === undefined) throw new FdtError(`no ${name} in ${path}`);
+  return value;
+}
+
+function within(name: string, base: bigint, size: bigint): EsmRange {
+  const first = guestPhysical(base);
+  if (first === undefined || guestPhysical(base + size) === undefined) {
+    throw new FdtError(`${name} is outside guest physical space`);
+  }
+  return { base: first, size: Number(size) };
+}
+
+/** The CPU that boots must be one of those that there can be (6.1 step 13). */
+function checkBootCpu({ root, bootCpuidPhys }: Fdt): void {
+  const capacity = findNode(root, '/rtas')?.properties.get('ibm,lrdr-capacity');
+  if (capacity === undefined) return;
+  const cores = asCells(capacity).at(-1) ?? 0;
+  const servers = findNode(root, '/cpus')?.children[0]?.properties.get('ibm,ppc-interrupt-server#s');
+  const threads = servers === undefined ? 1 : asCells(servers).length;
+  if (bootCpuidPhys >= cores * threads) {
+    throw new FdtError(`boot CPU ${bootCpuidPhys} of at most ${cores * threads}`);
+  }
 }
 
 function chooseFrames(top: number, taken: readonly GuestRange[], isRegistered: (gfn: Gfn) => boolean): Gfn[] {
@@ -144,7 +214,7 @@ function joinCells(cells: readonly number[]): bigint {
   return cells.reduce((value, cell) => (value << 32n) | BigInt(cell), 0n);
 }
 
-/** Initrd and RTAS, where the tree tells of them. */
+/** Initrd, blob and RTAS, where the tree tells of them. */
 function describedRanges(root: FdtNode): GuestRange[] {
   const chosen = findNode(root, '/chosen');
   const initrdStart = optional(chosen, 'linux,initrd-start');
@@ -152,7 +222,12 @@ function describedRanges(root: FdtNode): GuestRange[] {
   const rtas = findNode(root, '/rtas');
   const rtasBase = optional(rtas, 'linux,rtas-base');
   const rtasSize = optional(rtas, 'rtas-size');
+  const blobStart = optional(chosen, 'linux,esm-blob-start');
+  const blobEnd = optional(chosen, 'linux,esm-blob-end');
   const ranges: GuestRange[] = [];
+  if (blobStart !== undefined && blobEnd !== undefined && blobEnd > blobStart) {
+    ranges.push({ base: blobStart, size: blobEnd - blobStart });
+  }
   if (initrdStart !== undefined && initrdEnd !== undefined && initrdEnd > initrdStart) {
     ranges.push({ base: initrdStart, size: initrdEnd - initrdStart });
   }

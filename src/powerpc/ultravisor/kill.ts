@@ -34,7 +34,7 @@ export function abortEsm(uv: UvContext, port: RegisterPort, svm: Svm, reason: st
   note(uv, port, `UV_ESM of LPID ${svm.lpid} is aborted: ${reason}`);
   const { frame } = svm.esm;
   setSvmState(uv, port, svm, 'ABORT');
-  svm.esm = null;
+  forgetEsm(svm);
   dropPending(uv, svm);
   for (const [gfn, page] of touchedPages(svm)) {
     if (isTransient(page)) setPage(uv, port, svm, gfn, { state: 'SECURE', frame: ownedFrame(page), given: false });
@@ -53,6 +53,7 @@ export function killSvm(uv: UvContext, port: RegisterPort, svm: Svm, frame: Fram
   if (svm.rtas === null) throw new Error(`SVM ${svm.lpid} is ${svm.state} without RTAS pages`);
   note(uv, port, `the SVM in LPID ${svm.lpid} is killed: ${reason}`);
   if (svm.state !== 'DEAD') setSvmState(uv, port, svm, 'DEAD');
+  forgetEsm(svm);
   const { own, tokens } = svm.rtas;
   const page = pageAt(svm, own);
   if (page?.state === 'SHARED_IMPLICIT') {
@@ -64,4 +65,12 @@ export function killSvm(uv: UvContext, port: RegisterPort, svm: Svm, frame: Fram
   dropPending(uv, svm);
   svm.starting.clear();
   return 'left';
+}
+
+/** Erases what UV_ESM has read, and the blob's key with it. */
+function forgetEsm(svm: Svm): void {
+  svm.esm?.proof?.key.fill(0);
+  svm.esm = null;
+  svm.files?.key.fill(0);
+  svm.files = null;
 }

@@ -1,3 +1,4 @@
+import type { EsmDigests, EsmSealed } from '../../image/esm-format.ts';
 import type { RealAddress } from '../../machine/types.ts';
 import type { Gfn, GuestPhysical, UCode } from '../abi.ts';
 import type { TreePlan } from './esm-tree.ts';
@@ -43,6 +44,14 @@ export interface MemSlot {
   readonly pages: PageTable;
 }
 
+/** A range of guest memory on its way into the Ultravisor's own memory. */
+export interface Gathering {
+  readonly base: GuestPhysical;
+  readonly bytes: Uint8Array;
+  /** How many of `bytes` are there, from the first on. */
+  filled: number;
+}
+
 /** How far UV_ESM has come (6.1). */
 export interface Esm {
   /** The guest's registers at UV_ESM. */
@@ -51,17 +60,48 @@ export interface Esm {
   readonly tree: GuestPhysical;
   /**
    * `start` and `done` wait for H_SVM_INIT_START and _DONE; `tree` moves the device tree in, `share` shares the
-   * reserved pages, `pages` moves the rest.
+   * reserved pages, `blob` reads what the tree tells of, `kernel` the kernel, whose size the blob tells; `pages` moves
+   * the rest, if it is to come along; `finish` puts the last things in order once the VM is secure.
    */
-  stage: 'start' | 'tree' | 'share' | 'pages' | 'done';
+  stage: 'start' | 'tree' | 'share' | 'blob' | 'kernel' | 'pages' | 'done' | 'finish';
   /** Frames that the hypervisor has been asked for. */
   readonly asked: Set<Gfn>;
   /** Frames that must not be paged out until the VM is secure. */
   readonly kept: Set<Gfn>;
-  /** In `pages`: frames below this one have been asked for. */
+  /** Frames that were read, with whether their contents came from the hypervisor then: they must not change any more. */
+  readonly fixed: Map<Gfn, boolean>;
+  /** The frame that was asked for last, and how often in a row. */
+  asking: { readonly gfn: Gfn; readonly times: number } | null;
+  /** In `pages` and `finish`: frames below this one are done. */
   next: Gfn;
+  /** What is read in `tree`, `blob` and `kernel`, by what it is. */
+  readonly gathered: Map<GatheredPart, Gathering>;
   /** Null until the device tree has been read. */
   plan: TreePlan | null;
+  /** Null until the blob has been opened. */
+  proof: EsmProof | null;
+}
+
+/** What a blob says, once this machine's key has opened it. */
+export interface EsmProof {
+  readonly digests: EsmDigests;
+  /** The blob's key, under which its files are encrypted. Secret. */
+  readonly key: Uint8Array;
+  readonly files: ReadonlyMap<string, EsmSealed>;
+  /** Bytes of the archive before the initrd proper: what the initrd's digest leaves out. */
+  readonly archiveLength: number;
+}
+
+/** What UV_ESM reads of a VM. */
+export type GatheredPart = 'header' | 'tree' | 'blob' | 'rtas' | 'initrd' | 'kernel';
+
+/** The files of the blob that the SVM was started from (3.17). */
+export interface EsmFiles {
+  /** The blob's key. Secret. */
+  readonly key: Uint8Array;
+  readonly sealed: ReadonlyMap<string, EsmSealed>;
+  /** By name, for those that somebody has begun to read: the reader's PID, and the least offset that is not read yet. */
+  readonly readers: Map<string, { readonly pid: bigint; readonly next: number }>;
 }
 
 /** Pages that the Ultravisor took from the guest's memory to pass RTAS calls on (6.7). */
@@ -160,10 +200,12 @@ export interface Svm {
   readonly pending: Map<number, Pending>;
   /** By the cookie that the hypervisor was told as the new vCPU's R3. */
   readonly starting: Map<number, StartingCpu>;
-  /** Null once the SVM is secure or dead. */
+  /** Null once UV_ESM is over. */
   esm: Esm | null;
   /** Where it takes machine checks. */
   machineCheck: bigint;
+  /** Null until the SVM is secure. */
+  files: EsmFiles | null;
   /** Null until the pages are shared. */
   rtas: RtasPages | null;
   /** Its own fields of LPCR (`svm-lpcr.ts`), as it had them at UV_ESM and has set them by H_SET_MODE since. */

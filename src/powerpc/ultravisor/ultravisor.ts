@@ -1,4 +1,6 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import type { RsaPrivateKey } from '../../crypto/rsa.ts';
+import { writeRsaPublicKey } from '../../crypto/rsa-key.ts';
 import type { HostView } from '../../machine/host-view.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { codeToRegister, HFSCR, MSR, SPR, SRR1, U_CODE, VECTOR } from '../abi.ts';
@@ -6,6 +8,7 @@ import { levelOf } from '../cpu/msr.ts';
 import type { NativeLevel, RegisterPort, Stub } from '../cpu/port.ts';
 import { traceCall, traceCallReturn } from './call-trace.ts';
 import {
+  type EsmScope,
   isHypervisor,
   isSecureGuest,
   type Outcome,
@@ -41,6 +44,9 @@ export interface UltravisorOptions {
   readonly crypto: CryptoProvider;
   /** How pages leave secure memory. */
   readonly cipher: PageCipher;
+  /** The machine's private key: an ESM blob that has a lockbox for it may start SVMs here. */
+  readonly machineKey: RsaPrivateKey;
+  readonly esmScope: EsmScope;
   readonly trace?: TraceSink | null;
   /**
    * Whether to tell the trace also of hypercalls that the hypervisor serves, an SVM's and the Ultravisor's own: for a
@@ -87,7 +93,8 @@ export class Ultravisor implements NativeLevel {
 
   /** @throws RangeError if `secureRanges` is not secure memory in whole frames */
   constructor(options: UltravisorOptions) {
-    const { view, crypto, cipher, random, trace = null, traceServed = false } = options;
+    const { view, crypto, cipher, random, machineKey, esmScope, trace = null, traceServed = false } = options;
+    const publicFile = new TextEncoder().encode(writeRsaPublicKey(machineKey));
     this.#uv = {
       view,
       crypto,
@@ -96,6 +103,8 @@ export class Ultravisor implements NativeLevel {
       trace,
       traceServed,
       secure: new SecureMemory(view, options.secureRanges),
+      machineKey: { key: machineKey, fingerprint: crypto.sha256(publicFile) },
+      esmScope,
       state: {
         partitionTable: null,
         svms: new Map(),

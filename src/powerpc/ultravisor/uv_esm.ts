@@ -1,33 +1,19 @@
+import { EsmBlobError } from '../../image/esm-format.ts';
 import { FdtError, fdtTotalSize } from '../../image/fdt.ts';
-import {
-  codeToRegister,
-  type Gfn,
-  type GuestPhysical,
-  gfnOf,
-  gpaOf,
-  guestPhysical,
-  H_PAGE_IN_SHARED,
-  HCALL,
-  MSR,
-  registerToCode,
-  SPR,
-  U_CODE,
-  UV_PAGE_ORDER,
-  VECTOR,
-} from '../abi.ts';
+import { codeToRegister, type Gfn, guestPhysical, HCALL, MSR, registerToCode, SPR, U_CODE, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import { isSecureGuest, type Outcome, type UvContext } from './context.ts';
-import { MAX_TREE_BYTES, planTree } from './esm-tree.ts';
+import { askForFrame, askToShare, collect, collected, failEsm } from './esm-ask.ts';
+import { finishEsm } from './esm-finish.ts';
+import { failedDigests, openProof } from './esm-proof.ts';
+import { type EsmRange, MAX_TREE_BYTES, planTree, type TreePlan } from './esm-tree.ts';
 import { type Interrupted, saveFrame } from './frame.ts';
-import { resumeGuest } from './guest-entry.ts';
-import { readGuest, writeGuest } from './guest-memory.ts';
 import { callHypervisor } from './hypervisor-entry.ts';
-import { abortEsm, killSvm, setSvmState, traceSvmState } from './kill.ts';
+import { abortEsm, traceSvmState } from './kill.ts';
 import { pageAt, setPage, slotOf } from './pages.ts';
-import { createTree, treePateDw0 } from './partition-scoped.ts';
-import { readPate, writePate } from './partition-table.ts';
+import { createTree } from './partition-scoped.ts';
+import { readPate } from './partition-table.ts';
 import { RTAS_BUFFERS } from './rtas.ts';
-import { askForPage, makeRoom, takeFrame } from './secure-frames.ts';
 import { commitShare } from './share.ts';
 import type { Esm, Svm } from './svm.ts';
 import { svmLpcr } from './svm-lpcr.ts';
@@ -43,11 +29,10 @@ const TREE_SIZE_FIELD_END = 8;
  * UV_ESM: a normal VM becomes a secure one (3.15, 6.1). R4 is where it is to be entered, R5 its device tree.
  *
  * The call comes back only if it is refused before the hypervisor was told; after that it ends in the SVM, or in
- * H_SVM_INIT_ABORT. All memory of all slots moves in with its contents (seed 001), the device tree first; two pages of
- * it become the Ultravisor's, for RTAS.
- *
- * Nothing is verified: the ESM blob and its digests are not looked at, so an SVM is what the hypervisor loaded,
- * protected from then on.
+ * H_SVM_INIT_ABORT. The device tree moves in first. The ESM blob that it tells of is opened with the machine's key, and
+ * kernel, initrd, command line and RTAS have to have the digests that it holds: without a blob there is no secure VM.
+ * Then, with scope `all`, the rest of all slots moves in with its contents (seed 001). Two pages of the guest's memory
+ * become the Ultravisor's, for RTAS.
  */
 export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupted): Outcome {
   const { msr } = interrupted;
@@ -69,8 +54,12 @@ export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupte
     stage: 'start',
     asked: new Set(),
     kept: new Set(),
+    fixed: new Map(),
+    asking: null,
     next: 0 as Gfn,
+    gathered: new Map(),
     plan: null,
+    proof: null,
   };
   const svm: Svm = {
     lpid,
@@ -85,6 +74,7 @@ export function uvEsm(uv: UvContext, port: RegisterPort, interrupted: Interrupte
     starting: new Map(),
     esm,
     machineCheck: VECTOR.MACHINE_CHECK,
+    files: null,
     rtas: null,
     lpcr: svmLpcr(port),
   };
@@ -99,118 +89,132 @@ export function continueEsm(uv: UvContext, port: RegisterPort, svm: Svm): 'left'
   if (esm === null) throw new Error(`SVM ${svm.lpid} is not in UV_ESM`);
   const result = port.gpr(0);
   if (result !== codeToRegister(U_SUCCESS)) {
-    return abortEsm(uv, port, svm, `the hypervisor answered ${registerToCode(result)} in stage ${esm.stage}`);
+    return failEsm(uv, port, svm, esm, `the hypervisor answered ${registerToCode(result)} in stage ${esm.stage}`);
   }
+  try {
+    return goOn(uv, port, svm, esm);
+  } catch (error) {
+    if (error instanceof FdtError || error instanceof EsmBlobError) return abortEsm(uv, port, svm, error.message);
+    throw error;
+  }
+}
+
+/** @throws FdtError, EsmBlobError for a tree or a blob that cannot be used */
+function goOn(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left' {
   switch (esm.stage) {
     case 'start':
-      esm.stage = 'tree';
-      return moveTree(uv, port, svm, esm);
     case 'tree':
+      esm.stage = 'tree';
       return moveTree(uv, port, svm, esm);
     case 'share':
       return sharePages(uv, port, svm, esm);
+    case 'blob':
+      return openBlob(uv, port, svm, esm);
+    case 'kernel':
+      return verify(uv, port, svm, esm);
     case 'pages':
       return movePages(uv, port, svm, esm);
     case 'done':
-      return enterSvm(uv, port, svm, esm);
+    case 'finish':
+      return finishEsm(uv, port, svm, esm);
   }
 }
 
 /** Steps 6 and 7: moves the device tree in, page by page, and reads it once. */
 function moveTree(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left' {
-  const missingHeader = firstNotAsked(esm, TREE_SIZE_FIELD_END);
-  if (missingHeader !== undefined) return ask(uv, port, svm, esm, missingHeader, 0n);
-  const header = readGuest(uv, svm, esm.tree, TREE_SIZE_FIELD_END);
-  if ('fault' in header) return abortEsm(uv, port, svm, 'the device tree cannot be read');
-  try {
-    const size = fdtTotalSize(header);
-    if (size > MAX_TREE_BYTES) return abortEsm(uv, port, svm, `a device tree of ${size} bytes`);
-    const missing = firstNotAsked(esm, size);
-    if (missing !== undefined) return ask(uv, port, svm, esm, missing, 0n);
-    const bytes = readGuest(uv, svm, esm.tree, size);
-    if ('fault' in bytes) return abortEsm(uv, port, svm, 'the device tree cannot be read');
-    esm.plan = planTree(bytes, BigInt(esm.kernel), BigInt(esm.tree), (gfn) => slotOf(svm, gfn) !== undefined);
-  } catch (error) {
-    if (error instanceof FdtError) return abortEsm(uv, port, svm, error.message);
-    throw error;
-  }
+  const header = collect(uv, port, svm, esm, [['header', { base: esm.tree, size: TREE_SIZE_FIELD_END }]]);
+  if (header !== null) return header;
+  const size = fdtTotalSize(collected(esm, 'header'));
+  if (size > MAX_TREE_BYTES) return abortEsm(uv, port, svm, `a device tree of ${size} bytes`);
+  const tree = collect(uv, port, svm, esm, [['tree', { base: esm.tree, size }]]);
+  if (tree !== null) return tree;
+  const bytes = collected(esm, 'tree');
+  esm.plan = planTree(bytes, BigInt(esm.kernel), BigInt(esm.tree), (gfn) => slotOf(svm, gfn) !== undefined);
   esm.stage = 'share';
   return sharePages(uv, port, svm, esm);
 }
 
 /** Step 8: shares the pages that the plan reserved, and when they are all there makes them the Ultravisor's. */
 function sharePages(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left' {
-  if (esm.plan === null) throw new Error('UV_ESM shares pages without a plan');
-  const { reserved, tokens } = esm.plan;
+  const { reserved, tokens } = planOf(esm);
   for (const gfn of reserved) {
     const page = pageAt(svm, gfn);
     if (page?.state === 'HV_SHARED' || page?.state === 'HV_SHARED_INV') continue;
     if (page?.state !== 'SECURE' || esm.asked.has(gfn)) return abortEsm(uv, port, svm, 'a page was not shared');
     setPage(uv, port, svm, gfn, { state: 'HV_SHARING', frame: page.frame });
-    return ask(uv, port, svm, esm, gfn, H_PAGE_IN_SHARED);
+    return askToShare(uv, port, svm, esm, gfn);
   }
   for (const gfn of reserved) commitShare(uv, port, svm, gfn, 'SHARED_IMPLICIT');
   const busy = new Array<boolean>(RTAS_BUFFERS).fill(false);
   svm.rtas = { own: reserved[0], buffers: reserved[1], busy, tokens };
+  esm.stage = 'blob';
+  return openBlob(uv, port, svm, esm);
+}
+
+/** Step 10: reads what the tree tells of, and opens the blob. */
+function openBlob(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left' {
+  const { blob, initrd, rtasText } = planOf(esm);
+  const missing = collect(uv, port, svm, esm, [
+    ['rtas', rtasText],
+    ['initrd', initrd],
+    ...(blob === null ? [] : [['blob', blob] as const]),
+  ]);
+  if (missing !== null) return missing;
+  esm.proof = openProof(uv, blob === null ? null : collected(esm, 'blob'), collected(esm, 'initrd'));
+  requireApart([
+    ['the kernel', { base: esm.kernel, size: esm.proof.digests.kernelSize }],
+    ['the initrd', initrd],
+    ['RTAS', rtasText],
+    ['the device tree', { base: esm.tree, size: collected(esm, 'tree').length }],
+  ]);
+  esm.stage = 'kernel';
+  return verify(uv, port, svm, esm);
+}
+
+/** Step 11: reads the kernel, and compares all digests. */
+function verify(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left' {
+  const { proof } = esm;
+  if (proof === null) throw new Error('UV_ESM verifies without a blob');
+  const kernel = { base: esm.kernel, size: proof.digests.kernelSize };
+  const missing = collect(uv, port, svm, esm, [['kernel', kernel]]);
+  if (missing !== null) return missing;
+  const failed = failedDigests(uv, proof, {
+    rtas: collected(esm, 'rtas'),
+    kernel: collected(esm, 'kernel'),
+    initrd: collected(esm, 'initrd').subarray(proof.archiveLength),
+    bootargs: planOf(esm).bootargs,
+  });
+  if (failed.length > 0) return abortEsm(uv, port, svm, `not what the blob says: ${failed.join(', ')}`);
   esm.stage = 'pages';
   return movePages(uv, port, svm, esm);
 }
 
-/** Moves everything else in, then tells the hypervisor that it is done (step 12). */
+/** Moves everything else in, if it is to come along, then tells the hypervisor that it is done (step 12). */
 function movePages(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left' {
-  for (const slot of svm.slots) {
+  for (const slot of uv.esmScope === 'all' ? svm.slots : []) {
     const end = slot.first + slot.count;
     for (let gfn = Math.max(esm.next, slot.first) as Gfn; gfn < end; gfn++) {
       if (esm.asked.has(gfn)) continue;
       esm.next = gfn;
-      return ask(uv, port, svm, esm, gfn, 0n);
+      return askForFrame(uv, port, svm, esm, gfn);
     }
   }
   esm.stage = 'done';
   return callHypervisor(uv, port, svm, esm.frame, HCALL.H_SVM_INIT_DONE, [], { kind: 'esm' });
 }
 
-/** Steps 14 to 16: the VM is secure; nothing can be aborted any more, what fails now kills it (10.2 #50). */
-function enterSvm(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm): 'left' {
-  if (esm.plan === null) throw new Error('UV_ESM is done without a plan');
-  const { frame } = esm;
-  writePate(uv, port, svm.lpid, { dw0: treePateDw0(svm.tree), dw1: readPate(uv, svm.lpid).dw1 });
-  setSvmState(uv, port, svm, 'SECURE');
-  svm.esm = null;
-  if (writeGuest(uv, port, svm, esm.tree, esm.plan.newTree) !== null) {
-    return killSvm(uv, port, svm, frame, 'its device tree was taken out again');
+/** What is measured must not overlap, nor lie under the tree, which the Ultravisor writes (10.2 #72). */
+function requireApart(ranges: readonly (readonly [string, EsmRange])[]): void {
+  for (const [i, [name, a]] of ranges.entries()) {
+    for (const [other, b] of ranges.slice(i + 1)) {
+      if (a.size > 0 && b.size > 0 && a.base < b.base + b.size && b.base < a.base + a.size) {
+        throw new FdtError(`${name} and ${other} overlap`);
+      }
+    }
   }
-  frame.nia = BigInt(esm.kernel);
-  frame.msr = (frame.msr & ~(MSR.EE | MSR.HV)) | MSR.S;
-  frame.gprs[3] = BigInt(esm.tree);
-  frame.gprs[4] = BigInt(esm.kernel);
-  frame.gprs[5] = 0n;
-  return resumeGuest(uv, port, svm, frame);
 }
 
-/** The first frame of the device tree's first `length` bytes that the hypervisor was not asked for. */
-function firstNotAsked({ tree, asked }: Esm, length: number): Gfn | undefined {
-  const last = gfnOf((tree + length - 1) as GuestPhysical);
-  for (let gfn = gfnOf(tree); gfn <= last; gfn++) {
-    if (!asked.has(gfn)) return gfn;
-  }
-  return undefined;
-}
-
-/**
- * H_SVM_PAGE_IN for a frame, which must be in a slot. If secure memory is used up a page of the VM goes out first, and the stage begins anew
- * without having asked.
- */
-function ask(uv: UvContext, port: RegisterPort, svm: Svm, esm: Esm, gfn: Gfn, flags: bigint): 'left' {
-  if (slotOf(svm, gfn) === undefined) return abortEsm(uv, port, svm, `guest frame ${gfn} is in no slot`);
-  if (flags !== 0n) {
-    esm.asked.add(gfn);
-    const args = [BigInt(gpaOf(gfn)), flags, BigInt(UV_PAGE_ORDER)];
-    return callHypervisor(uv, port, svm, esm.frame, HCALL.H_SVM_PAGE_IN, args, { kind: 'esm' });
-  }
-  const incoming = takeFrame(uv, svm);
-  if (incoming === undefined) return makeRoom(uv, port, svm, esm.frame, { kind: 'esm' });
-  esm.asked.add(gfn);
-  if (esm.stage === 'tree') esm.kept.add(gfn);
-  return askForPage(uv, port, svm, esm.frame, gfn, { kind: 'esm' }, incoming);
+function planOf({ plan }: Esm): TreePlan {
+  if (plan === null) throw new Error('UV_ESM has no plan');
+  return plan;
 }

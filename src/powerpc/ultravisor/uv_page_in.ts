@@ -2,6 +2,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import { type Gfn, U_CODE, type UCode, UV_PAGE_IN_FLAG, UV_PAGE_ORDER, UV_PAGE_SIZE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
+import { acceptsContents } from './esm-gather.ts';
 import type { Page } from './page.ts';
 import { openPage } from './page-crypto.ts';
 import { ATTRIBUTE, ATTRIBUTES } from './page-table.ts';
@@ -48,7 +49,7 @@ export function uvPageIn(uv: UvContext, port: RegisterPort): Outcome {
 
   switch (page.state) {
     case 'SECURE':
-      return svm.state === 'ACTIVE' ? takeContents(uv, port, svm, gfn, page, source, attributes) : U_P2;
+      return acceptsContents(svm, gfn) ? takeContents(uv, port, svm, gfn, page, source, attributes) : U_P2;
     case 'PAGEDOUT':
       return takeBack(uv, port, svm, gfn, page, source, attributes);
     case 'HV_SHARING':

@@ -28,6 +28,8 @@ export function uvSvmTerminate(uv: UvContext, port: RegisterPort): Outcome {
   if (svm.state === 'SECURE' || svm.state === 'DEAD') writePate(uv, port, lpid, { dw0: 0n, dw1: 0n });
   releaseTree(uv.secure, svm.tree);
   eraseKeys(svm);
+  svm.esm?.proof?.key.fill(0);
+  svm.files?.key.fill(0);
   uv.state.svms.delete(lpid);
   uv.state.short.delete(lpid);
   traceSvmState(uv, port, lpid, svm.state, 'NORMAL');

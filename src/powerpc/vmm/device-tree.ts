@@ -22,6 +22,8 @@ export interface PseriesTree {
   readonly cmdline: string;
   readonly kernel: GuestRange;
   readonly initrd: GuestRange | null;
+  /** An ESM blob that lies outside the initrd, as a boot wrapper places it (power-pef.md 7.1). */
+  readonly esmBlob?: GuestRange | null;
   /** Where the RTAS text is; null if the guest is to instantiate it. */
   readonly rtas: number | null;
   /** The PCI host bridge; null where there is no device for it. */
@@ -72,7 +74,7 @@ export function pseriesTree(tree: PseriesTree): FdtNode {
   );
 }
 
-function chosen({ cmdline, kernel, initrd, phb, architectureVec5 }: PseriesTree): FdtNode {
+function chosen({ cmdline, kernel, initrd, esmBlob = null, phb, architectureVec5 }: PseriesTree): FdtNode {
   const vty = `/vdevice/vty@${VTY_REG.toString(16)}`;
   return fdtNode('chosen', {
     'ibm,architecture-vec-5': architectureVec5,
@@ -88,8 +90,18 @@ function chosen({ cmdline, kernel, initrd, phb, architectureVec5 }: PseriesTree)
           'linux,initrd-end': u32Value(initrd.base + initrd.size),
           'linux,initrd-start': u32Value(initrd.base),
         }),
+    ...esmBlobProperties(esmBlob),
     bootargs: stringValue(cmdline),
   });
+}
+
+/** How `/chosen` tells of a blob (power-pef.md 7.1). */
+export function esmBlobProperties(esmBlob: GuestRange | null): Record<string, Uint8Array> {
+  if (esmBlob === null) return {};
+  return {
+    'linux,esm-blob-start': u64Value(BigInt(esmBlob.base)),
+    'linux,esm-blob-end': u64Value(BigInt(esmBlob.base + esmBlob.size)),
+  };
 }
 
 function rtas({ rtas: base, cpus: maxCpus, phb }: PseriesTree): FdtNode {

@@ -12,6 +12,8 @@ import { OptionError } from './option-error.ts';
 /** What a host gets beside its image. */
 export interface HostFiles extends Pick<HostTreeOptions, 'cmdline' | 'cpus' | 'opal' | 'secureMemory'> {
   readonly initrd: ImageFile | null;
+  /** The ESM blob of the guest that the host is to run. */
+  readonly esmBlob?: ImageFile | null;
 }
 
 /** A host image that fits the machine. */
@@ -19,7 +21,7 @@ export interface PlacedHost {
   /** Real address at which it is entered: `e_entry`, as its segments are moved from virtual to physical addresses. */
   readonly entry: bigint;
   /**
-   * Writes image, initrd and device tree to memory: the initrd ends where memory ends, the tree lies below it.
+   * Writes image, initrd, ESM blob and device tree to memory: the initrd ends where memory ends, the others lie below it.
    * @returns real address of the device tree
    * @throws ImageError, OptionError if there is no room
    */
@@ -50,13 +52,14 @@ export function placeHost(image: ImageFile, memory: number): PlacedHost {
   return {
     entry: elf.entry - home.vaddr + home.paddr,
     load(view, files) {
-      const initrd = placeInitrd(files.initrd, end, memory);
-      const top = initrd === null ? memory : initrd.base;
+      const initrd = placeBelow(files.initrd, 'initrd', end, memory);
+      const esmBlob = placeBelow(files.esmBlob ?? null, 'ESM blob', end, initrd?.base ?? memory);
+      const top = esmBlob?.base ?? initrd?.base ?? memory;
       const reserved: GuestRange[] = [
         { base: 0, size: end },
         { base: files.opal.base, size: files.opal.size },
       ];
-      const tree = hostTree({ ...files, memory: [{ base: 0, size: memory }], initrd, reserved });
+      const tree = hostTree({ ...files, memory: [{ base: 0, size: memory }], initrd, esmBlob, reserved });
       const blob = writeFdt(tree);
       const at = (Math.floor((top - blob.length) / UV_PAGE_SIZE) * UV_PAGE_SIZE) as RealAddress;
       if (at < end) throw new OptionError('--memory', `no room for the device tree above 0x${end.toString(16)}`);
@@ -64,15 +67,16 @@ export function placeHost(image: ImageFile, memory: number): PlacedHost {
         view.write(Number(paddr) as RealAddress, bytes.subarray(offset, offset + filesz));
       }
       if (initrd !== null && files.initrd !== null) view.write(initrd.base as RealAddress, files.initrd.bytes);
+      if (esmBlob !== null && files.esmBlob) view.write(esmBlob.base as RealAddress, files.esmBlob.bytes);
       view.write(at, blob);
       return at;
     },
   };
 }
 
-function placeInitrd(file: ImageFile | null, lowest: number, memory: number): GuestRange | null {
+function placeBelow(file: ImageFile | null, what: string, lowest: number, top: number): GuestRange | null {
   if (file === null || file.bytes.length === 0) return null;
-  const base = Math.floor((memory - file.bytes.length) / UV_PAGE_SIZE) * UV_PAGE_SIZE;
-  if (base < lowest) throw new ImageError(file.file, 'initrd', 'it does not fit above the image');
+  const base = Math.floor((top - file.bytes.length) / UV_PAGE_SIZE) * UV_PAGE_SIZE;
+  if (base < lowest) throw new ImageError(file.file, what, 'it does not fit above the image');
   return { base, size: file.bytes.length };
 }

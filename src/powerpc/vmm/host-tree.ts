@@ -9,7 +9,7 @@ import {
   u32Value,
   u64Value,
 } from '../../image/fdt.ts';
-import { cpu, rangeValue } from './device-tree.ts';
+import { cpu, esmBlobProperties, rangeValue } from './device-tree.ts';
 import type { GuestRange } from './layout.ts';
 
 /** What differs between the device trees of two hosts. Addresses are real. */
@@ -18,6 +18,8 @@ export interface HostTreeOptions {
   readonly cpus: number;
   readonly cmdline: string;
   readonly initrd: GuestRange | null;
+  /** The ESM blob of the host's guest, in memory. */
+  readonly esmBlob?: GuestRange | null;
   readonly opal: {
     /** What R8 and R9 hold at the start. */
     readonly base: number;
@@ -58,7 +60,7 @@ export function hostTree(options: HostTreeOptions): Fdt {
   return { root, reservations, bootCpuidPhys: 0 };
 }
 
-function chosen({ cmdline, initrd }: HostTreeOptions): FdtNode {
+function chosen({ cmdline, initrd, esmBlob = null }: HostTreeOptions): FdtNode {
   return fdtNode('chosen', {
     bootargs: stringValue(cmdline),
     'stdout-path': stringValue(CONSOLE),
@@ -69,6 +71,7 @@ function chosen({ cmdline, initrd }: HostTreeOptions): FdtNode {
           'linux,initrd-start': u64Value(BigInt(initrd.base)),
           'linux,initrd-end': u64Value(BigInt(initrd.base + initrd.size)),
         }),
+    ...esmBlobProperties(esmBlob),
   });
 }
 

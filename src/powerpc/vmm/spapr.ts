@@ -41,6 +41,8 @@ export interface SpaprOptions {
   readonly name: string;
   readonly image: ImageFile;
   readonly initrd: ImageFile | null;
+  /** An ESM blob that the tree is to tell of; it may also be in the initrd. */
+  readonly esmBlob?: ImageFile | null;
   readonly cmdline: string;
   /** Bytes of guest memory, a multiple of 64 KiB. */
   readonly memory: number;
@@ -190,10 +192,11 @@ export class Spapr implements UserSpace {
   }
 
   #load(): void {
-    const { initrd } = this.#options;
+    const { initrd, esmBlob = null } = this.#options;
     const plan = this.#plan;
     for (const { base, bytes } of plan.kernel.segments) this.memory.write(this.vm, base, bytes);
     if (plan.initrd !== null && initrd !== null) this.memory.write(this.vm, plan.initrd.base, initrd.bytes);
+    if (plan.esmBlob !== null && esmBlob !== null) this.memory.write(this.vm, plan.esmBlob.base, esmBlob.bytes);
     if (plan.flat === null) {
       this.memory.write(this.vm, CLIENT_ENTRY, CLIENT_CALL);
     } else {
@@ -279,6 +282,7 @@ function loadedFrom({ kernel: { segments, base, end }, initrd, flat }: MemoryPla
 interface MemoryPlan {
   readonly kernel: KernelImage;
   readonly initrd: GuestRange | null;
+  readonly esmBlob: GuestRange | null;
   /** The flat device tree and RTAS, in page frames of their own at the top of low memory; null with Open Firmware. */
   readonly flat: { readonly tree: number; readonly bytes: Uint8Array; readonly rtas: number } | null;
 }
@@ -294,7 +298,9 @@ function planMemory(options: SpaprOptions, phb: Phb | null): MemoryPlan {
   if (cmdline.includes('\0')) throw new OptionError('--cmdline', 'it has a NUL within');
   const kernel = placeKernel(options.image, memory);
   const initrd = placeInitrd(options.initrd, kernel, memory);
-  return { kernel, initrd, flat: options.entry === 'fdt' ? placeTree(options, kernel, initrd, phb) : null };
+  const esmBlob = placeEsmBlob(options.esmBlob ?? null, kernel, initrd, memory);
+  const placed = { kernel, initrd, esmBlob };
+  return { ...placed, flat: options.entry === 'fdt' ? placeTree(options, placed, phb) : null };
 }
 
 /** As QEMU, which takes the sum of the segments for the size of the kernel; behind the kernel where that is too low. */
@@ -310,10 +316,24 @@ function placeInitrd(file: ImageFile | null, kernel: KernelImage, memory: number
   return { base, size: file.bytes.length };
 }
 
-function placeTree(
-  options: SpaprOptions,
+/** Behind all else, in pages of its own. */
+function placeEsmBlob(
+  file: ImageFile | null,
   kernel: KernelImage,
   initrd: GuestRange | null,
+  memory: number,
+): GuestRange | null {
+  if (file === null) return null;
+  const base = alignUp(initrd === null ? kernel.end : initrd.base + initrd.size, UV_PAGE_SIZE);
+  if (base + file.bytes.length > memory) {
+    throw new ImageError(file.file, 'ESM blob', `no room for it in guest memory of 0x${memory.toString(16)} bytes`);
+  }
+  return { base, size: file.bytes.length };
+}
+
+function placeTree(
+  options: SpaprOptions,
+  { kernel, initrd, esmBlob }: Omit<MemoryPlan, 'flat'>,
   phb: Phb | null,
 ): MemoryPlan['flat'] {
   const top = Math.min(options.memory, LOW_MEMORY_LIMIT);
@@ -324,6 +344,7 @@ function placeTree(
     cmdline: options.cmdline,
     kernel: { base: kernel.base, size: kernel.size },
     initrd,
+    esmBlob,
     rtas,
     phb,
     architectureVec5: NO_VEC5,
@@ -331,6 +352,7 @@ function placeTree(
   const taken: GuestRange[] = [
     { base: kernel.base, size: kernel.end - kernel.base },
     ...(initrd === null ? [] : [initrd]),
+    ...(esmBlob === null ? [] : [esmBlob]),
     { base: rtas, size: UV_PAGE_SIZE },
   ];
   const reservations: FdtReservation[] = taken.map(({ base, size }) => ({
@@ -339,7 +361,10 @@ function placeTree(
   }));
   const bytes = writeFdt({ root: tree, reservations, bootCpuidPhys: 0 }, TREE_SPARE);
   const at = rtas - alignUp(bytes.length, UV_PAGE_SIZE);
-  const lowest = Math.max(kernel.end, initrd === null ? 0 : initrd.base + initrd.size);
+  const lowest = Math.max(
+    kernel.end,
+    ...[initrd, esmBlob].map((range) => (range === null ? 0 : range.base + range.size)),
+  );
   if (at < lowest) {
     throw new OptionError('--memory', `no room for the device tree above 0x${lowest.toString(16)}`);
   }
@@ -360,7 +385,7 @@ function entryState({ entry }: SpaprOptions, { kernel, initrd, flat }: MemoryPla
 function openFirmware(
   memory: GuestMemory,
   { memory: memorySize, cpus, cmdline, trace }: SpaprOptions,
-  { kernel, initrd }: MemoryPlan,
+  { kernel, initrd, esmBlob }: MemoryPlan,
   phb: Phb | null,
 ): OpenFirmware {
   const image = { base: kernel.base, size: kernel.size };
@@ -371,6 +396,7 @@ function openFirmware(
       cmdline: changes.bootargs ?? cmdline,
       kernel: image,
       initrd: changes.initrd,
+      esmBlob,
       rtas: null,
       phb,
       architectureVec5: changes.architectureVec5 ?? NO_VEC5,
@@ -380,6 +406,7 @@ function openFirmware(
     { base: STACK_BASE, size: STACK_SIZE },
     image,
     ...(initrd === null ? [] : [initrd]),
+    ...(esmBlob === null ? [] : [esmBlob]),
   ];
   return new OpenFirmware({ memory, top: Math.min(memorySize, 2 ** 32), claimed, buildTree, initrd, trace });
 }

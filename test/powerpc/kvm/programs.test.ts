@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VECTOR } from '../../../src/powerpc/abi.ts';
-import { makeMachine, Program, type TestRun } from '../../support/power-program.ts';
+import { IMAGE_BASE, makeMachine, Program, type TestRun } from '../../support/power-program.ts';
 
 const LIMIT = 400_000_000;
 
@@ -243,8 +243,11 @@ describe.each([
 describe('a VM with two CPUs becomes secure', () => {
   it('while the other executes: that one stops, and can be started as a secure CPU', () => {
     const program = new Program().whenSecure('secure').mr(28, 3).la(30, 'flags').la(9, 'normal');
+    // What it writes lies outside the image, which the ESM blob proves.
+    const data = new Program(IMAGE_BASE + 0x200000);
     const startCpu = (label: string): Program => {
-      program.b(`${label} go`).label(`${label} block`).emit(0x2006, 3, 1, 1, 0, 0, 0xdead).label(`${label} go`);
+      program.at(`${label} block`, data.label(label).address(label));
+      data.emit(0x2006, 3, 1, 1, 0, 0, 0xdead);
       return program.la(4, `${label} block`).stw(9, 16, 4).stw(30, 20, 4).mr(29, 4).hcall('H_RTAS').lwz(26, 24, 29);
     };
     startCpu('first').waitWhile(0, 30, 0).la(4, 'start').esm(28);
@@ -253,9 +256,9 @@ describe('a VM with two CPUs becomes secure', () => {
     startCpu('second').printRegister(26).waitWhile(8, 30, 0).ld(26, 8, 30).printRegister(26).powerOff();
     program.label('normal').ld(5, 0, 3).addi(5, 5, 1).std(5, 0, 3).b('normal');
     program.label('third').mfmsr(5).std(5, 8, 3).label('gone').b('gone');
-    program.label('flags').emit(0, 0, 0, 0);
-    program.at('start', program.base);
-    const run = makeMachine(true, [{ program, cpus: 2 }]);
+    program.at('flags', data.label('flags').address('flags')).at('start', program.base);
+    data.emit(0, 0, 0, 0);
+    const run = makeMachine(true, [{ program, more: [data], cpus: 2 }]);
     finish(run);
     const [later, earlier, started, msr = 0n] = numbers(run);
     expect(later).toBe(earlier);

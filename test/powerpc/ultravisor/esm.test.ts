@@ -9,10 +9,12 @@ import {
   guestTree,
   HV_ENTRY,
   HV_PATE,
+  INITRD_AT,
   KERNEL,
   LPID,
   Machine,
   PAGE,
+  RTAS_AT,
   TREE,
   TREE_BYTES,
 } from './machine.ts';
@@ -31,7 +33,7 @@ describe('boot (power-pef.md 9.3)', () => {
 });
 
 describe('UV_ESM, the way through (6.1)', () => {
-  it('asks for INIT_START, the tree, its two pages, all other pages and INIT_DONE, in this order', () => {
+  it('asks for INIT_START, the tree, its two pages, the kernel, all other pages and INIT_DONE, in this order', () => {
     const m = new Machine();
     m.esm();
     const pageIn = (gfn: number, flags: bigint) => [HCALL.H_SVM_PAGE_IN, BigInt(gfn * PAGE), flags, 16n];
@@ -42,7 +44,7 @@ describe('UV_ESM, the way through (6.1)', () => {
       pageIn(1, 0n),
       pageIn(6, 1n),
       pageIn(7, 1n),
-      ...[0, 2, 3, 4, 5].map((gfn) => pageIn(gfn, 0n)),
+      ...[2, 0, 3, 4, 5].map((gfn) => pageIn(gfn, 0n)),
       [HCALL.H_SVM_INIT_DONE],
     ]);
   });
@@ -100,7 +102,8 @@ describe('UV_ESM, the way through (6.1)', () => {
     const tree = readFdt(page.subarray(0, TREE_BYTES));
     expect(tree.reservations).toEqual([{ address: BigInt(6 * PAGE), size: BigInt(2 * PAGE) }]);
     expect(tree.root).toEqual(readFdt(guestTree()).root);
-    expect(page.subarray(TREE_BYTES).every((byte) => byte === 0x11)).toBe(true);
+    expect(page.subarray(TREE_BYTES, RTAS_AT).every((byte) => byte === 0x11)).toBe(true);
+    expect(page.slice(INITRD_AT, INITRD_AT + 6)).toEqual(new TextEncoder().encode('070701'));
     for (const gfn of [6, 7]) {
       expect(m.state(gfn)).toBe('SHARED_IMPLICIT');
       expect(m.leaf(gfn)).toBe(0n);
@@ -251,7 +254,7 @@ describe('UV_ESM aborted (6.1 A1-A4)', () => {
     ['a size over the limit', () => Uint8Array.from([0xd0, 0x0d, 0xfe, 0xed, 0x00, 0x20, 0, 0])],
     ['a size over the slot', () => Uint8Array.from([0xd0, 0x0d, 0xfe, 0xed, 0x00, 0x0f, 0xff, 0xf0])],
     ['no memory node that begins at 0', () => guestTree(0)],
-    ['two RTAS calls that have one token', () => guestTree(undefined, { 'nvram-store': u32Value(0x2003) })],
+    ['two RTAS calls that have one token', () => guestTree(undefined, { rtas: { 'nvram-store': u32Value(0x2003) } })],
   ])('a device tree with %s aborts', (_, tree) => {
     const m = new Machine();
     m.hv.write(m.ra(1), tree());
@@ -269,15 +272,37 @@ describe('UV_ESM aborted (6.1 A1-A4)', () => {
     expect(m.startEsm()).toBe(-5);
   });
 
-  it('a hypervisor that takes the tree out again after INIT_DONE ends the SVM by ibm,os-term, not by an abort (10.2 #50)', () => {
+  it('a tree that is paged out after INIT_DONE is asked for again', () => {
     const m = new Machine();
     m.serve = (number) => {
       if (number === HCALL.H_SVM_INIT_DONE) m.pageOut(1);
       return undefined;
     };
+    m.esm();
+    expect(m.calls.slice(-2).map(({ number, args }) => [number, args[0]])).toEqual([
+      [HCALL.H_SVM_INIT_DONE, 0n],
+      [HCALL.H_SVM_PAGE_IN, TREE],
+    ]);
+    expect(readFdt(m.guestPage(1).subarray(0, TREE_BYTES)).reservations).toHaveLength(1);
+  });
+
+  it.each([
+    ['refuses to give it back', -4, 1],
+    ['only says that it gives it back', 0, 4],
+  ])('a hypervisor that takes the tree out after INIT_DONE and %s ends the SVM by ibm,os-term, not by an abort (10.2 #50)', (_, answer, times) => {
+    const m = new Machine();
+    let isDone = false;
+    m.serve = (number) => {
+      if (isDone && number === HCALL.H_SVM_PAGE_IN) return answer;
+      if (number !== HCALL.H_SVM_INIT_DONE) return undefined;
+      isDone = true;
+      m.pageOut(1);
+      return undefined;
+    };
     m.startEsm();
-    while (m.calls.at(-1)?.number !== HCALL.H_SVM_INIT_DONE) m.answer();
-    expect(m.svmState()).toBe('DEAD');
+    while (m.svmState() !== 'DEAD') m.answer();
+    expect(m.calls.slice(-times).map(({ number }) => number)).toEqual(new Array(times).fill(HCALL.H_SVM_PAGE_IN));
+    expect(m.calls.at(-times - 1)?.number).toBe(HCALL.H_SVM_INIT_DONE);
     expect(m.port.gpr(3)).toBe(BigInt(HCALL.H_RTAS));
     expect(m.port.gpr(4)).toBe(BigInt(6 * PAGE));
     expect([0, 4, 8, 12].map((at) => m.hv.readU32((m.ra(6) + at) as RealAddress))).toEqual([0x201f, 1, 1, 0]);

@@ -1,6 +1,10 @@
 import { nodeProvider } from '../../../src/crypto/node.ts';
+import type { RsaPrivateKey } from '../../../src/crypto/rsa.ts';
+import { readRsaPrivateKey } from '../../../src/crypto/rsa-key.ts';
 import { Store } from '../../../src/engine/store.ts';
+import { writeEsmArchive } from '../../../src/image/esm-archive.ts';
 import { cellsValue, fdtNode, stringValue, u32Value, writeFdt } from '../../../src/image/fdt.ts';
+import { RTAS_TEXT } from '../../../src/image/rtas-text.ts';
 import { HostView } from '../../../src/machine/host-view.ts';
 import { RealMemory } from '../../../src/machine/memory.ts';
 import type { RealAddress } from '../../../src/machine/types.ts';
@@ -21,6 +25,9 @@ import {
   UV_PAGE_SIZE,
   VECTOR,
 } from '../../../src/powerpc/abi.ts';
+import { blobFor } from '../../../src/powerpc/tenant.ts';
+import type { EsmScope } from '../../../src/powerpc/ultravisor/context.ts';
+import { DEVELOPMENT_KEY } from '../../../src/powerpc/ultravisor/development-key.ts';
 import type { PageCipher } from '../../../src/powerpc/ultravisor/page-cipher.ts';
 import { pageAt } from '../../../src/powerpc/ultravisor/pages.ts';
 import { Ultravisor } from '../../../src/powerpc/ultravisor/ultravisor.ts';
@@ -35,6 +42,15 @@ export const GUEST_FRAMES = 8;
 export const TREE = 0x10000n;
 export const TREE_BYTES = 1024;
 export const KERNEL = 0x20000n;
+/** Bytes of the guest's kernel that the blob proves: not its whole page. */
+export const KERNEL_BYTES = 0x8000;
+/** Behind the tree in its page, as offsets in it: RTAS, and the initrd, which begins with the archive of the blob. */
+export const RTAS_AT = 0x1000;
+export const INITRD_AT = 0x2000;
+/** The initrd proper. */
+export const INITRD = new TextEncoder().encode('an initrd of some bytes');
+export const BOOTARGS = 'svm=on';
+export const MACHINE_KEY = readRsaPrivateKey(DEVELOPMENT_KEY);
 export const PIDR = 77n;
 export const GUEST_MSR = MSR.SF | MSR.ME | MSR.EE | MSR.RI | MSR.LE;
 /** The guest's address of its `sc 2` for UV_ESM, plus 4. */
@@ -70,6 +86,8 @@ export interface MachineOptions {
   readonly cookies?: (n: number) => Uint8Array;
   readonly keys?: (n: number) => Uint8Array;
   readonly cipher?: PageCipher;
+  readonly machineKey?: RsaPrivateKey;
+  readonly esmScope?: EsmScope;
 }
 
 /** A stream of bytes that never repeats soon. */
@@ -114,7 +132,14 @@ export class Machine {
   resumed: { readonly nia: bigint; readonly r3: bigint } | null = null;
   #nextPage = HV_PAGES;
 
-  constructor({ secureFrames = 64, cookies = stream(1), keys = stream(2), cipher = 'iapm' }: MachineOptions = {}) {
+  constructor({
+    secureFrames = 64,
+    cookies = stream(1),
+    keys = stream(2),
+    cipher = 'iapm',
+    machineKey = MACHINE_KEY,
+    esmScope = 'all',
+  }: MachineOptions = {}) {
     const secureBytes = secureFrames * PAGE;
     this.memory = new RealMemory(new Store(NORMAL_BYTES + secureBytes + (1 << 20)), [
       { name: 'normal', base: 0 as RealAddress, size: NORMAL_BYTES, secure: false },
@@ -130,6 +155,8 @@ export class Machine {
       random: { cookies, keys, hRandom: stream(3) },
       crypto: nodeProvider,
       cipher,
+      machineKey,
+      esmScope,
       traceServed: true,
       trace: this.trace,
     });
@@ -143,6 +170,8 @@ export class Machine {
     for (let gfn = 0; gfn < GUEST_FRAMES; gfn++) this.resident.set(gfn, GUEST_RA + gfn * PAGE);
     for (let gfn = 0; gfn < GUEST_FRAMES; gfn++) this.hv.fill(this.ra(gfn), PAGE, 0x10 + gfn);
     this.hv.write(this.ra(1), guestTree());
+    this.hv.write((this.ra(1) + RTAS_AT) as RealAddress, RTAS_TEXT);
+    this.hv.write((this.ra(1) + INITRD_AT) as RealAddress, guestInitrd());
   }
 
   /** Puts the RTAS argument block of a call into the guest's memory. */
@@ -433,13 +462,59 @@ export function secureMachine(options: MachineOptions = {}): Machine {
   return m;
 }
 
+/** The blob that proves the guest: its kernel is the first bytes of a page of one value. */
+export function guestBlob(kernel = new Uint8Array(KERNEL_BYTES).fill(0x12)): Uint8Array {
+  const image = { kernel: { file: 'kernel', bytes: kernel }, initrd: INITRD, bootargs: BOOTARGS };
+  return blobFor(image, { crypto: nodeProvider, machine: MACHINE_KEY, random: stream(4) });
+}
+
+/** The guest's initrd, with its blob in an archive before it. */
+export function guestInitrd(blob = DEFAULT_BLOB): Uint8Array {
+  const archive = writeEsmArchive(blob);
+  const bytes = new Uint8Array(archive.length + INITRD.length);
+  bytes.set(archive);
+  bytes.set(INITRD, archive.length);
+  return bytes;
+}
+
+const DEFAULT_BLOB = guestBlob();
+const DEFAULT_INITRD_BYTES = guestInitrd().length;
+
+/** What a test changes in the guest's device tree: a property's value, or undefined to leave it out. */
+export interface TreeChanges {
+  readonly chosen?: Readonly<Record<string, Uint8Array | undefined>>;
+  readonly rtas?: Readonly<Record<string, Uint8Array | undefined>>;
+  readonly bootCpuidPhys?: number;
+}
+
 /** The guest's device tree, with room for reservations. */
-export function guestTree(memory = GUEST_FRAMES * PAGE, rtas: Record<string, Uint8Array> = {}): Uint8Array {
+export function guestTree(memory = GUEST_FRAMES * PAGE, changes: TreeChanges = {}): Uint8Array {
+  const base = Number(TREE);
+  const chosen = {
+    bootargs: stringValue(BOOTARGS),
+    'linux,initrd-start': u32Value(base + INITRD_AT),
+    'linux,initrd-end': u32Value(base + INITRD_AT + DEFAULT_INITRD_BYTES),
+    ...changes.chosen,
+  };
+  const rtas = {
+    'power-off': u32Value(0x2003),
+    'ibm,os-term': u32Value(0x201f),
+    'linux,rtas-base': u32Value(base + RTAS_AT),
+    'slof,rtas-size': u32Value(RTAS_TEXT.length),
+    'ibm,lrdr-capacity': cellsValue(0, 0, 0, 0x10000000, 2),
+    ...changes.rtas,
+  };
   const root = fdtNode('', { '#address-cells': u32Value(2), '#size-cells': u32Value(2) }, [
-    fdtNode('chosen', { bootargs: stringValue('svm=on') }),
+    fdtNode('chosen', present(chosen)),
     fdtNode('memory@0', { device_type: stringValue('memory'), reg: cellsValue(0, 0, 0, memory) }),
-    fdtNode('rtas', { 'power-off': u32Value(0x2003), 'ibm,os-term': u32Value(0x201f), ...rtas }),
+    fdtNode('rtas', present(rtas)),
   ]);
-  const fdt = { root, reservations: [], bootCpuidPhys: 0 };
+  const fdt = { root, reservations: [], bootCpuidPhys: changes.bootCpuidPhys ?? 0 };
   return writeFdt(fdt, TREE_BYTES - writeFdt(fdt).length);
+}
+
+function present(properties: Readonly<Record<string, Uint8Array | undefined>>): Record<string, Uint8Array> {
+  return Object.fromEntries(
+    Object.entries(properties).filter((entry): entry is [string, Uint8Array] => entry[1] !== undefined),
+  );
 }

@@ -1,0 +1,33 @@
+/**
+ * The key of a machine that was given none. It is no secret: everybody who has Cloister has it. `cloister keys development`
+ * writes its public half, for tenants who make an ESM blob for such a machine.
+ */
+export const DEVELOPMENT_KEY = `-----BEGIN PRIVATE KEY-----
+MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCkdxgj7ovJkDLt
+Wzi7yf8hTLFDVEGsix70simuHJuCmnZMauDzpRq7vVcjAuZLASgMtewNsMvN6+6b
+iZEnFV0lHrpEy82VYwLsdXiH0c2OrMiR5L/VhUKSSxd+BkCjrBw5OyOApgn9h6+e
+Rxv+aaD5W2YRCl0utZoK7alU8Au2GOU9UmykY2W4ttdCKTgJsV/HBOCFg8+3m1xt
+6UE4gjqqGALmEmSzHyBD2aTrye5+QLjLPgOAKFaaoYygVdjztFnBX5M2Rk4MXFrj
+/F+GgX1v6MRgvuqDIgth27zXgFB5VkBZMkq+6qJbIRuWojANTBGd4pc0J+zHMZEu
+N2BXS3sNAgMBAAECggEACXgcmQpbB2KYtrcnL74URRk3+5BrrOuK/2ZipUuwXcys
+PaofBD2KqdSKTScVlgFIX7L5wbAJi/RRlf2jBdpiX94Xthj7NTwGJxHRvBWFqE6l
+Hav1/5ffRV0IH+bBl1WJf8y6i+WuHZLPtw/mZLeK39CLXTUjjapBvEStbd6EThpO
+fU+T+ck6O8Bs9sCfjLZRdPu35gCVMhgz6bLB1sIoUdUiSRxjz2IQSH2zZc7d+k+p
+duRPJGsPcD7I0ivx7LvPDpJfEAVKpfxKiCBeddvR+JecqMb5KLnyNLWVFX3KLnK7
+OZbbcCX2u/ynwSpBvuf7GoUQz+9lqNKXoWF1w8CcYQKBgQDcjS8OYTwBVlfwg81L
+YSWKZ36ysrkiVzygdSjEaylFZ7iBV6Z7QRZp8pa7gh8WN6CiCUkk2JDLdwmRpd+V
+kTCj97GpVA0dBhUSdpPCIToJGPMdHL3BqYZXbAIErAdIthyNb+8TRDuvTNnOmCdJ
+3B36ktVAhHaniRvgkQdHQeczKwKBgQC+5i7cFtZt/zpOpY5VxaNL1PN8C2L5iuGs
+dvFGyRidD+N6cExHcriWe7uuvOrQapt9nhrQrLBt98BAv4VdB3w3WFPLsFs0PVmF
+RzgLJxG7ryP5YFfeg0e9GPaLdIzFzTRWthorPoX06d1j8A0QoQ01FkHw2gNjzYlE
+J7KZLqZOpwKBgA971fbjeqv5XNkk16/YFSOfWnS/OWIgz7/QGdmYUGBwBLMH7Ucv
+7ZvojQ6C9x2/MAbQMhNlJN0z8TcJdyXv+IM6a32gyf7ko2wVaRAy9vkWiFLd5rCG
+70iJ66ZaUXSYXG7NkfI/UxVehtgLNI7p5izmTBRoeFAQvyVH6UPma43bAoGAb5gR
+1pkHGuAzjpwbO6rATekbuOzTG/uC9xXE79NIrzAFk6KoBLBclaOZUImhXtqjMOjG
+1ivNK0vEOFV9OafRhmz89zqN5ljixxWd/m8FX8j/Z51ZYHsv6av5HAay8EKIERR8
+8cCoAEbiI7TFfm4XUWxEee6IQsR5NL1cG0347EsCgYAyExr+ITCmYnWyEM1x+Dzd
+gh9RYDwgrfN5rRnUPT1wIdF1lDS+Yp/xIXvSszGfbPjvYGlzVogd0841+e908HCA
++4vT2qs4o0tH9JLhdPscjK8dFrFv+0m96h2PuiCJ9kAGojLK06r9xNpjVEl/MnQE
+s7mDEZGyQpyu70eE9AiCGw==
+-----END PRIVATE KEY-----
+`;
