@@ -7,6 +7,7 @@ import { type Frame, type Interrupted, saveFrame } from './frame.ts';
 import { continueGuest } from './guest-entry.ts';
 import { reflectHypercall } from './hypervisor-entry.ts';
 import { resumeAfterHypervisor } from './injection.ts';
+import { commitProcessTable } from './process-table.ts';
 import { hRtas } from './rtas.ts';
 import type { Svm } from './svm.ts';
 import { noteSetMode } from './svm-lpcr.ts';
@@ -59,6 +60,7 @@ export function finishHypercall(
   call: { readonly number: number; readonly out: number },
 ): 'left' {
   const result = port.gpr(0);
+  if (call.number === HCALL.H_REGISTER_PROC_TBL && result === 0n) commitProcessTable(uv, port, svm, frame);
   if (call.number === HCALL.H_SET_MODE && result === 0n) noteSetMode(svm, frame.gprs[4], frame.gprs[5]);
   frame.gprs[3] = result;
   for (let n = 4; n < 3 + call.out; n++) frame.gprs[n] = port.gpr(n);

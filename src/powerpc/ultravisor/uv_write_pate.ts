@@ -2,7 +2,8 @@ import { realAddress } from '../../machine/types.ts';
 import { PATE_DW1, RADIX_ROOT, SECURE_ADDRESS_BIT, U_CODE, unpackRadixRoot } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { Outcome, UvContext } from './context.ts';
-import { partition, readPate, writePate } from './partition-table.ts';
+import { partition, writePate } from './partition-table.ts';
+import { mayWriteDw1 } from './process-table.ts';
 
 const { U_SUCCESS, U_PARAMETER, U_P2, U_P3, U_PERMISSION } = U_CODE;
 
@@ -13,7 +14,8 @@ const DW1_FIELDS = PATE_DW1.GR | PATE_DW1.PRTB | PATE_DW1.PRTS;
 
 /**
  * UV_WRITE_PATE: R4 lpid, R5 dw0, R6 dw1 (3.4). For an SVM dw0 is the Ultravisor's: the hypervisor may only repeat the
- * one it had before the VM became secure, else U_PERMISSION; dw1, the guest's own process table, is stored (10.2 #51).
+ * one it had before the VM became secure, else U_PERMISSION. Dw1, the guest's own process table, is the one that it has, or
+ * that it has just asked for by H_REGISTER_PROC_TBL (10.2 #51): the latter is stored when that call succeeds. Any other gives U_PERMISSION.
  */
 export function uvWritePate(uv: UvContext, port: RegisterPort): Outcome {
   const lpid = partition(port.gpr(4));
@@ -24,9 +26,8 @@ export function uvWritePate(uv: UvContext, port: RegisterPort): Outcome {
   if (!isProcessTable(dw1, lpid)) return U_P3;
   if ((dw0 & RADIX_ROOT.HR) !== (dw1 & PATE_DW1.GR)) return U_P3;
   const svm = uv.state.svms.get(lpid);
-  if (svm !== undefined && dw0 !== svm.normalPateDw0) return U_PERMISSION;
-
-  writePate(uv, port, lpid, { dw0: svm === undefined ? dw0 : readPate(uv, lpid).dw0, dw1 });
+  if (svm === undefined) writePate(uv, port, lpid, { dw0, dw1 });
+  else if (dw0 !== svm.normalPateDw0 || !mayWriteDw1(uv, svm, dw1)) return U_PERMISSION;
   return U_SUCCESS;
 }
 

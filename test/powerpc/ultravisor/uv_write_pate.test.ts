@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MSR, RADIX_ROOT, SECURE_ADDRESS_BIT } from '../../../src/powerpc/abi.ts';
+import { HCALL, MSR, RADIX_ROOT, SECURE_ADDRESS_BIT } from '../../../src/powerpc/abi.ts';
 import { HV_ENTRY, HV_PATE, LPID, Machine, secureMachine } from './machine.ts';
 
 const HR = RADIX_ROOT.HR;
@@ -44,17 +44,49 @@ describe('UV_WRITE_PATE (3.4)', () => {
     expect(m.ultracall('UV_WRITE_PATE', 9, HV_PATE.dw0, HV_PATE.dw1)).toBe(-11);
   });
 
-  it('for an SVM: dw1 is stored, dw0 stays the Ultravisor’s; another dw0 gives U_PERMISSION (10.2 #51)', () => {
-    const m = secureMachine();
-    const [own] = m.pate();
-    m.port.currentMsr = HV_ENTRY.msr;
-    expect(m.ultracall('UV_WRITE_PATE', LPID, HV_PATE.dw0, HR | 0x30000n | 4n)).toBe(0);
-    expect(m.pate()).toEqual([own, HR | 0x30000n | 4n]);
-    const before = m.dump();
-    expect(m.ultracall('UV_WRITE_PATE', LPID, HV_PATE.dw0 + 0x10000n, HR)).toBe(-11);
-    expect(m.ultracall('UV_WRITE_PATE', LPID, own, HR)).toBe(-55);
-    expect(m.ultracall('UV_WRITE_PATE', LPID, 0, 0)).toBe(-11);
-    expect(m.dump()).toBe(before);
+  describe('for an SVM (10.2 #51)', () => {
+    const NEW_RADIX = 0x18 | 4;
+    const TABLE = 0x30000n;
+    const ASKED = HR | TABLE | 4n;
+
+    it('dw0 stays the Ultravisor’s; another dw0, or a dw1 that the guest never asked for, gives U_PERMISSION', () => {
+      const m = secureMachine();
+      const [own, had] = m.pate();
+      m.port.currentMsr = HV_ENTRY.msr;
+      const before = m.dump();
+      expect(m.ultracall('UV_WRITE_PATE', LPID, HV_PATE.dw0, had)).toBe(0);
+      expect(m.ultracall('UV_WRITE_PATE', LPID, HV_PATE.dw0, ASKED)).toBe(-11);
+      expect(m.ultracall('UV_WRITE_PATE', LPID, HV_PATE.dw0 + 0x10000n, had)).toBe(-11);
+      expect(m.ultracall('UV_WRITE_PATE', LPID, own, had)).toBe(-55);
+      expect(m.ultracall('UV_WRITE_PATE', LPID, 0, 0)).toBe(-11);
+      expect(m.dump()).toBe(before);
+    });
+
+    it('the process table that it asks for by H_REGISTER_PROC_TBL is written when the hypervisor grants it, and not before', () => {
+      const m = secureMachine();
+      const [own, had] = m.pate();
+      m.hypercall(HCALL.H_REGISTER_PROC_TBL, NEW_RADIX, TABLE, 0, 4);
+      expect(m.inHypervisor).toBe(true);
+      const registers = m.port.gprs.slice();
+      expect(m.ultracall('UV_WRITE_PATE', LPID, HV_PATE.dw0, ASKED + 1n)).toBe(-11);
+      expect(m.ultracall('UV_WRITE_PATE', LPID, HV_PATE.dw0, ASKED)).toBe(0);
+      expect(m.pate()).toEqual([own, had]);
+      for (const [n, value] of registers.entries()) m.port.setGpr(n, value);
+      m.uvReturn(0);
+      expect(m.pate()).toEqual([own, ASKED]);
+    });
+
+    it.each([
+      ['refused by the hypervisor', -1, [NEW_RADIX, TABLE, 0, 4]],
+      ['that nobody could grant', 0, [NEW_RADIX, TABLE + 8n, 0, 4]],
+      ['of a hashed page table', 0, [0x18, TABLE, 0, 4]],
+    ] as const)('nothing is written for one %s', (_, result, args) => {
+      const m = secureMachine();
+      const before = m.pate();
+      m.hypercall(HCALL.H_REGISTER_PROC_TBL, ...args);
+      m.uvReturn(result);
+      expect(m.pate()).toEqual(before);
+    });
   });
 
   it('with a transaction active in the hypervisor: U_BAD_MODE (10.3 #68)', () => {
