@@ -79,6 +79,121 @@ describe('whatever a guest calls', () => {
   });
 });
 
+describe('whatever a client of the firmware says', () => {
+  /** More than the guest has, so that it never runs out. */
+  const HOST_MEMORY = 12 * MIB;
+  const BLOCK = 0x20000;
+  const TEXTS = 0x30000;
+  const BUFFER = 0x40000;
+  const PATHS = [
+    '/',
+    '/chosen',
+    '/memory@0',
+    '/cpus',
+    '/cpus/PowerPC,POWER9@0',
+    '/vdevice/vty',
+    '/rtas',
+    'cpus',
+    '//',
+    '@',
+    '',
+  ];
+  const PROPERTIES = [
+    'name',
+    'reg',
+    'bootargs',
+    'linux,initrd-start',
+    'linux,initrd-end',
+    'stdout',
+    'available',
+    'phandle',
+    '',
+  ];
+  const METHODS = ['instantiate-rtas', 'ibm,client-architecture-support', 'close', ''];
+  /** Calls as clients make them: strings, P for a phandle, I for an ihandle, B for a buffer, numbers. */
+  const CALLS: readonly (readonly [
+    service: string,
+    ...args: readonly (readonly string[] | 'P' | 'I' | 'B' | number)[],
+  ])[] = [
+    ['test', ['finddevice', 'nothing']],
+    ['peer', 'P'],
+    ['child', 'P'],
+    ['parent', 'P'],
+    ['finddevice', PATHS],
+    ['getprop', 'P', PROPERTIES, 'B', 256],
+    ['getproplen', 'P', PROPERTIES],
+    ['nextprop', 'P', PROPERTIES, 'B'],
+    ['setprop', 'P', PROPERTIES, 'B', 8],
+    ['package-to-path', 'P', 'B', 64],
+    ['instance-to-path', 'I', 'B', 64],
+    ['instance-to-package', 'I'],
+    ['open', PATHS],
+    ['close', 'I'],
+    ['write', 'I', 'B', 16],
+    ['claim', 0x500000, 0x10000, 0],
+    ['claim', 0, 0x20000, 0x10000],
+    ['release', 0x500000, 0x10000],
+    ['call-method', METHODS, 'I', 'B'],
+    ['interpret', ['1 2 +']],
+    ['milliseconds'],
+    ['quiesce'],
+  ];
+
+  it('is answered, also call after call on the tree and the memory that it left: 20,000 mutated calls', () => {
+    const next = source(4);
+    const one = <T>(from: readonly T[]): T => from[next(from.length)] as T;
+    let g = new Guest({}, HOST_MEMORY);
+    const handles = { P: [0, 0x1112], I: [1] };
+    const outcome = { answered: 0, refused: 0, failed: 0 };
+    for (let i = 0; i < 20_000; i++) {
+      if (i % 500 === 499)
+        g = new Guest(
+          { cpus: 1 + next(3), initrd: next(2) === 0 ? null : { file: 'i', bytes: new Uint8Array(100) } },
+          HOST_MEMORY,
+        );
+      const [service, ...args] = one(CALLS);
+      let text = TEXTS;
+      const put = (value: string): number => {
+        g.string(text, value);
+        text += value.length + 1;
+        return text - value.length - 1;
+      };
+      const words = [
+        put(service),
+        args.length,
+        1 + next(2),
+        ...args.map((arg) => {
+          if (arg === 'B') return BUFFER + next(64);
+          if (arg === 'P' || arg === 'I') return one(handles[arg]) + (next(8) === 0 ? next(40) : 0);
+          return typeof arg === 'number' ? arg : put(one(arg));
+        }),
+      ];
+      for (let changes = next(3); changes > 0; changes--) {
+        const at = next(words.length);
+        const old = words[at] as number;
+        words[at] =
+          one([old ^ (1 << next(32)), old + next(9) - 4, one(INTERESTING), next(2 ** 32), BLOCK, 0x7ffff8]) >>> 0;
+      }
+      // Bytes that a call reads from a buffer, and now and then a string without its end.
+      for (let n = next(4); n > 0; n--) g.words(BUFFER + 4 * next(64), next(4) === 0 ? next(2 ** 32) : next(300));
+      if (next(16) === 0) g.words(TEXTS + 4 * next(16), next(2 ** 32));
+      const at = next(12) === 0 ? one([0, BLOCK + 1, 0x7ffffc, 0x800000, 0xfffffffc, next(2 ** 32)]) : BLOCK;
+      g.words(BLOCK, ...words, ...new Array<number>(4).fill(0));
+      const status = g.call('H_VOF_CLIENT', [at]);
+      if (Number.isNaN(status)) outcome.failed++;
+      else if (status === 0) outcome.answered++;
+      else outcome.refused++;
+      const result = g.readWords(BLOCK + 12 + 4 * args.length, 1)[0] as number;
+      if (result > 0 && ['peer', 'child', 'finddevice'].includes(service)) handles.P.push(result);
+      if (result > 0 && service === 'open') handles.I.push(result);
+      if (g.vm.end !== null) g = new Guest({}, HOST_MEMORY);
+    }
+    expect(outcome.answered).toBeGreaterThan(8000);
+    expect(outcome.refused).toBeGreaterThan(1000);
+    expect(outcome.failed).toBe(0);
+  });
+});
+
 describe('whatever is in an image', () => {
   it('it is placed in memory or refused with an ImageError: 10,000 mutations', () => {
     const next = source(3);
