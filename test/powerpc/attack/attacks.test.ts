@@ -48,6 +48,13 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   },
   'leave-out-slot': { normal: ['learned'], secure: 'never secure', stoppedBy: [/^UV_ESM aborted: .*memory@0/] },
   'hole-in-memory': { normal: ['learned'], secure: 'denied', stoppedBy: [/^SVM killed: .*below all devices/] },
+  'corrupt-image': { normal: ['changed'], secure: 'never secure', stoppedBy: [/^UV_ESM aborted: .*: kernel$/] },
+  'corrupt-blob': {
+    normal: ['changed'],
+    secure: 'never secure',
+    stoppedBy: [/^UV_ESM aborted: .*tag does not verify/],
+  },
+  'change-after-check': { normal: ['changed'], secure: 'none', stoppedBy: ['UV_PAGE_IN: U_P2'] },
 };
 
 describe('the victim below an honest hypervisor', () => {

@@ -88,6 +88,27 @@ const FAULTS: readonly Fault[] = [
     loss: { changed: true },
   },
   {
+    what: 'digests are not compared',
+    module: 'esm-proof',
+    exports: () => ({ failedDigests: () => [] }),
+    attack: 'corrupt-image',
+    loss: { changed: true },
+  },
+  {
+    what: 'what was measured can get other contents',
+    module: 'esm-gather',
+    exports: () => ({ acceptsContents: (svm: Module) => svm.state === 'ACTIVE' }),
+    attack: 'change-after-check',
+    loss: { changed: true },
+  },
+  {
+    what: 'everything in no slot is a device',
+    module: '../abi',
+    exports: () => ({ DEVICE_SPACE: 0 }),
+    attack: 'hole-in-memory',
+    loss: { learned: true },
+  },
+  {
     what: 'a slot that was taken away can come back',
     module: 'uv_unregister_mem_slot',
     exports: ({ uvUnregisterMemSlot }) => ({

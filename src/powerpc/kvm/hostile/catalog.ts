@@ -1,7 +1,10 @@
 import { aliasPage } from './alias-page.ts';
 import type { Attack } from './attack.ts';
+import { changeAfterCheck } from './change-after-check.ts';
 import { changeLpcr } from './change-lpcr.ts';
 import { changeRegisters } from './change-registers.ts';
+import { corruptBlob } from './corrupt-blob.ts';
+import { corruptImage } from './corrupt-image.ts';
 import { dma } from './dma.ts';
 import { dropPage } from './drop-page.ts';
 import { endAndRead } from './end-and-read.ts';
@@ -54,4 +57,7 @@ export const ATTACKS: readonly Attack[] = [
   lieAboutSlots,
   leaveOutSlot,
   holeInMemory,
+  corruptImage,
+  corruptBlob,
+  changeAfterCheck,
 ];
