@@ -7,6 +7,7 @@ import { COMPARE } from './compare.ts';
 import { CONDITIONAL } from './conditional.ts';
 import { CONTROL_INSTRUCTIONS } from './control.ts';
 import { EXECUTE } from './execute.ts';
+import { FLOAT } from './float.ts';
 import { HIGH_WORD } from './high-word.ts';
 import { LOAD_STORE } from './load-store.ts';
 import { LOGICAL } from './logical.ts';
@@ -42,6 +43,7 @@ export const s390Isa: InstructionSet<S390Mode> = new InstructionSet(
     ...ATOMICS,
     ...BY_PERFORMER,
     ...EXECUTE,
+    ...FLOAT,
     ...MISC,
     ...CONTROL_INSTRUCTIONS,
   ],

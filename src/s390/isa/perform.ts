@@ -2,6 +2,7 @@ import { readVirtual } from '../../engine/access.ts';
 import { CONTEXT } from '../../engine/layout.ts';
 import { lengthOf, s390Isa } from './index.ts';
 import { PERFORM_DECIMAL } from './perform-decimal.ts';
+import { PERFORM_FLOAT } from './perform-float.ts';
 import { PERFORM_LONG } from './perform-long.ts';
 import { PERFORM_REGISTERS } from './perform-registers.ts';
 import { PERFORM_STORAGE } from './perform-storage.ts';
@@ -10,7 +11,7 @@ import { type Context, halves, type Performed, type Performer, Work } from './wo
 export type { Performed } from './work.ts';
 
 const PERFORMERS: ReadonlyMap<string, Performer> = new Map(
-  Object.entries({ ...PERFORM_REGISTERS, ...PERFORM_STORAGE, ...PERFORM_LONG, ...PERFORM_DECIMAL }),
+  Object.entries({ ...PERFORM_REGISTERS, ...PERFORM_STORAGE, ...PERFORM_LONG, ...PERFORM_DECIMAL, ...PERFORM_FLOAT }),
 );
 
 /**
