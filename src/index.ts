@@ -11,15 +11,20 @@
  * @module
  */
 import { defaultProvider } from './crypto/default.ts';
+import { PemError } from './crypto/pem.ts';
 import type { CryptoProvider } from './crypto/provider.ts';
+import type { RsaPrivateKey } from './crypto/rsa.ts';
+import { readRsaPrivateKey } from './crypto/rsa-key.ts';
 import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 import type { DiskBackend } from './devices/disk.ts';
 import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
 import type { Attack } from './powerpc/kvm/hostile/attack.ts';
 import type { Hostile } from './powerpc/kvm/hostile/hostile.ts';
-import { PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
+import { type EsmBlobOption, PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
+import type { EsmScope } from './powerpc/ultravisor/context.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
 import type { ImageFile } from './powerpc/vmm/kernel-image.ts';
+import { OptionError } from './powerpc/vmm/option-error.ts';
 import type { TraceSink } from './trace/events.ts';
 
 export type { CryptoProvider } from './crypto/provider.ts';
@@ -29,12 +34,13 @@ export { ImageError } from './image/error.ts';
 export { compareViews, type HypervisorView, type Observation, type Sighting } from './machine/hypervisor-view.ts';
 export type { Attack } from './powerpc/kvm/hostile/attack.ts';
 export { ATTACKS } from './powerpc/kvm/hostile/catalog.ts';
-export { OptionError } from './powerpc/vmm/option-error.ts';
+export type { EsmBlobOption } from './powerpc/machine.ts';
 export { chromeTrace } from './trace/chrome.ts';
 export type { TraceEvent, TraceSink } from './trace/events.ts';
 export { JsonLinesTrace } from './trace/json-lines.ts';
 export { MemoryTrace } from './trace/memory.ts';
 export type { ImageFile, PageCipher };
+export { OptionError };
 
 /** Architectures that there are. */
 export type Arch = 'powerpc';
@@ -59,6 +65,13 @@ export interface MachineOptions {
   readonly crypto?: CryptoProvider;
   /** How the Ultravisor encrypts pages that leave secure memory. Default `iapm`. */
   readonly cipher?: PageCipher;
+  /** The machine's private RSA key as PEM, for which ESM blobs are made. Default: the development key, which everybody has. */
+  readonly uvKey?: string;
+  /**
+   * What of its memory a VM takes along when it becomes secure: `all`, or only what is `verified` and the device tree.
+   * Default `all`.
+   */
+  readonly esmScope?: EsmScope;
   readonly trace?: TraceSink;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
@@ -79,6 +92,11 @@ export interface VmOptions {
   readonly cpus?: number;
   /** How a pseries guest is started: `of` as QEMU does, `fdt` with a flat tree in R3. Default `of`. */
   readonly entry?: 'of' | 'fdt';
+  /**
+   * An ESM blob, without which it does not become secure: a file; or `none` beside what is in `initrd`; or `auto`, which
+   * makes one of these files if the machine has the development key and the initrd brings none along. Default `auto`.
+   */
+  readonly esmBlob?: EsmBlobOption;
   /** A virtio block device, as `virtio-blk-pci` with `disable-legacy=on` is on QEMU. */
   readonly disk?: DiskBackend;
   /** Default: a `ConsoleBuffer`. */
@@ -128,6 +146,8 @@ export interface Report {
   readonly exits: Readonly<Record<string, number>>;
   readonly calls: Readonly<Record<string, number>>;
   readonly pages: Readonly<Record<string, number>>;
+  /** Why VMs that asked did not become secure. */
+  readonly esmFailures: readonly { readonly vm: string; readonly reason: string }[];
   readonly hypervisorSaw: {
     /** How often it got control. */
     readonly entries: number;
@@ -239,6 +259,7 @@ class PowerBackedMachine implements Machine {
       exits: statistics.exits,
       calls: statistics.calls,
       pages: statistics.pages,
+      esmFailures: statistics.esmFailures,
       hypervisorSaw: {
         entries: statistics.hypervisorEntries,
         refused: statistics.refused,
@@ -291,6 +312,7 @@ class PowerBackedMachine implements Machine {
       memory: options.memory ?? DEFAULT_MEMORY,
       cpus: options.cpus ?? 1,
       console: first,
+      ...(options.esmBlob && { esmBlob: options.esmBlob }),
     } as const;
     const guests = this.#vms.map((vm) => ({
       name: vm.options.name,
@@ -303,6 +325,7 @@ class PowerBackedMachine implements Machine {
       entry: vm.options.entry ?? ('of' as const),
       console: vm.console,
       ...(vm.options.disk && { disk: vm.options.disk }),
+      ...(vm.options.esmBlob && { esmBlob: vm.options.esmBlob }),
     }));
     return new PowerMachine({
       protected: this.#options.protected ?? false,
@@ -314,10 +337,21 @@ class PowerBackedMachine implements Machine {
       ...(this.#options.seedOverrides && { seedOverrides: this.#options.seedOverrides }),
       crypto: this.#options.crypto ?? defaultProvider(),
       cipher: this.#options.cipher ?? 'iapm',
+      ...(this.#options.uvKey !== undefined && { uvKey: machineKey(this.#options.uvKey) }),
+      esmScope: this.#options.esmScope ?? 'all',
       trace: this.#options.trace ?? null,
       ...(watch && { watch }),
       ...(this.#options.attack && { attack: this.#options.attack }),
     });
+  }
+}
+
+function machineKey(pem: string): RsaPrivateKey {
+  try {
+    return readRsaPrivateKey(pem);
+  } catch (error) {
+    if (error instanceof PemError) throw new OptionError('uvKey', error.message);
+    throw error;
   }
 }
 

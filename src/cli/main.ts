@@ -4,6 +4,8 @@ import { ImageError, OptionError } from '../index.ts';
 import { addAttack } from './attack.ts';
 import { addDemo } from './demo.ts';
 import { EXIT_STATUS, UsageError } from './exit-status.ts';
+import { addImage } from './image.ts';
+import { addKeys } from './keys.ts';
 import { addRun } from './run.ts';
 import { say } from './say.ts';
 
@@ -31,6 +33,12 @@ export function configure(command: Command): Command {
     .configureHelp({ showGlobalOptions: false });
 }
 
+/** The same for a command and all below it. */
+function configureAll(command: Command): void {
+  configure(command);
+  for (const below of command.commands) configureAll(below);
+}
+
 function version(): string {
   return (JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string }).version;
 }
@@ -53,7 +61,9 @@ export async function main(args: readonly string[]): Promise<number> {
   addRun(program, finish);
   addDemo(program, finish);
   addAttack(program, finish);
-  for (const command of [program, ...program.commands]) configure(command);
+  addImage(program, finish);
+  addKeys(program);
+  configureAll(program);
   try {
     await program.parseAsync(args, { from: 'user' });
     return status;

@@ -1,10 +1,12 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { readRsaPrivateKey } from '../crypto/rsa-key.ts';
 import type { MachineOptions, VmOptions } from '../index.ts';
 import { PAGE_CIPHERS } from '../powerpc/ultravisor/page-cipher.ts';
 import { UsageError } from './exit-status.ts';
 import { readImage, requireDistinct } from './files.ts';
 import { hypervisorHelp, hypervisorOptions, parseHypervisor } from './hypervisor-option.ts';
+import { readKeyFile } from './key-files.ts';
 import { parseChoice, parseCount, parseSeed, parseSize } from './values.ts';
 
 /** The options of `cloister run` as they were typed. */
@@ -16,6 +18,9 @@ interface RunOptions {
   readonly secureMemory: string;
   readonly cpus: string;
   readonly cipher: string;
+  readonly uvKey?: string;
+  readonly esmScope: string;
+  readonly esmBlob: string;
   readonly cmdline: string;
   readonly initrd?: string;
   readonly disk?: readonly string[];
@@ -70,6 +75,12 @@ Disk:
 Several images start several VMs on one machine. Each line of their consoles begins with the name of the VM; what is
 typed goes to the first.
 
+Verified start:
+  A VM becomes secure only with an ESM blob that proves its kernel, initrd, command line and RTAS, made for the key of
+  this machine ("cloister help image esmb"); the blob comes before the initrd, or with --esm-blob in a place of its own.
+  A machine without --uv-key has a key that everybody has, and with --esm-blob auto a guest that brings no blob gets one
+  that proves what this command line names. --esm-blob none does without.
+
 Hypervisors, for --hypervisor:
 ${hypervisorHelp()}
   An attack begins at the third line that the guest prints; "cloister attack" tries all of them. A curious hypervisor compares
@@ -100,6 +111,12 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
     .option('--memory <size>', 'memory of each guest (of the host, with --role host), a multiple of 64K', '64M')
     .option('--secure-memory <size>', 'secure memory of the machine, with --protected', '32M')
     .option('--cipher <name>', 'how pages leave secure memory, with --protected: iapm or gcm', 'iapm')
+    .option(
+      '--uv-key <pem>',
+      'private RSA key of the machine, for which ESM blobs are made; else one that everybody has',
+    )
+    .option('--esm-blob <file>', 'ESM blob for the device tree; or auto, or none (see below)', 'auto')
+    .option('--esm-scope <what>', 'what a VM takes along when it becomes secure: all, or what is verified', 'all')
     .option('--cpus <n>', 'virtual CPUs of each guest', '1')
     .option('--cmdline <string>', 'kernel command line', '')
     .option('--initrd <file>', 'initial RAM disk; with --role host, what the hypervisor is to run')
@@ -122,6 +139,13 @@ function collect(value: string, others: readonly string[] = []): readonly string
   return [...others, value];
 }
 
+const ESM_BLOB_WORDS = ['auto', 'none'] as const;
+
+/** The key as it stands in its file, which has been looked at. @throws UsageError */
+function readUvKey(file: string): string {
+  return new TextDecoder('latin1').decode(readKeyFile(file, readRsaPrivateKey).bytes);
+}
+
 /** @throws UsageError for an option or a file that cannot be had */
 function planRun(images: readonly string[], options: RunOptions, given: (name: string) => boolean): RunPlan {
   const role = parseChoice('--role', options.role, ['guest', 'host']);
@@ -141,6 +165,8 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
     protected: options.protected ?? false,
     secureMemory: parseSize('--secure-memory', options.secureMemory),
     cipher: parseChoice('--cipher', options.cipher, PAGE_CIPHERS),
+    esmScope: parseChoice('--esm-scope', options.esmScope, ['all', 'verified']),
+    ...(options.uvKey !== undefined && { uvKey: readUvKey(options.uvKey) }),
     role,
     interpret: options.interpret ?? false,
     seed,
@@ -150,6 +176,7 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
     memory: parseSize('--memory', options.memory),
     cpus,
     entry: parseChoice('--entry', options.entry, ['of', 'fdt']),
+    esmBlob: ESM_BLOB_WORDS.find((word) => word === options.esmBlob) ?? readImage(options.esmBlob),
   };
   const most = options.maxInstructions;
   const limit = most === undefined ? null : parseCount('--max-instructions', most, Number.MAX_SAFE_INTEGER);
@@ -189,6 +216,10 @@ function remarksOn({ seed }: RunOptions, machine: MachineOptions, given: (name: 
   const remarks: string[] = [];
   if (given('secureMemory') && !machine.protected) remarks.push('--secure-memory does nothing without --protected');
   if (given('cipher') && !machine.protected) remarks.push('--cipher does nothing without --protected');
+  for (const name of ['uvKey', 'esmBlob', 'esmScope'] as const) {
+    const option = `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+    if (given(name) && !machine.protected) remarks.push(`${option} does nothing without --protected`);
+  }
   if (given('entry') && machine.role === 'host') remarks.push('--entry does nothing with --role host');
   if (seed === 'random') remarks.push(`--seed ${machine.seed}`);
   return remarks;

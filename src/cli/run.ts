@@ -40,6 +40,7 @@ async function run(plan: RunPlan): Promise<number> {
   report?.clear();
   report?.write(`${JSON.stringify(machine.report(), null, 2)}\n`);
   report?.close();
+  for (const { vm, reason } of machine.report().esmFailures) say(`${vm}: not secure: ${reason}`);
   for (const line of hypervisorFindings(machine)) say(line);
   if (outcome.kind !== 'poweroff') say(`${outcome.kind}: ${outcome.detail}`);
   return status;

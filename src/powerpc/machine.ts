@@ -151,6 +151,8 @@ export interface PowerStatistics {
   readonly pages: Readonly<Record<string, number>>;
   /** By VM: the last state in which it could execute. */
   readonly vmStates: Readonly<Record<string, ReportedVmState>>;
+  /** Why VMs that asked did not become secure. */
+  readonly esmFailures: readonly { readonly vm: string; readonly reason: string }[];
   /** How often the hypervisor got control. */
   readonly hypervisorEntries: number;
   /** Accesses that the machine refused, by who tried. */
@@ -281,9 +283,14 @@ export class PowerMachine {
       calls: { ...kvm?.statistics.hypercalls, ...kvm?.statistics.ultracalls },
       pages,
       vmStates: this.vmStates(),
+      esmFailures: this.#watch.esmFailures.map(({ vm, reason }) => ({ vm: this.#nameOf(vm), reason })),
       hypervisorEntries: this.#hypervisorEntries,
       refused: this.#watch.refused,
     };
+  }
+
+  #nameOf(lpid: number): string {
+    return this.guests.find(({ vm }) => vm.lpid === lpid)?.vm.name ?? `lpid ${lpid}`;
   }
 
   #firstEntry(): bigint | undefined {

@@ -8,6 +8,8 @@ export class RunWatch implements TraceSink {
   readonly vmStates = new Map<number, ReportedVmState>();
   /** Refused accesses by who tried. */
   readonly refused: Record<string, number> = {};
+  /** Why VMs that asked did not become secure, in the order in which they asked. */
+  readonly esmFailures: { readonly vm: number; readonly reason: string }[] = [];
   readonly #next: TraceSink | null;
 
   constructor(next: TraceSink | null) {
@@ -15,7 +17,10 @@ export class RunWatch implements TraceSink {
   }
 
   emit(event: TraceEvent): void {
-    if (event.type === 'vm-state') this.#note(event.vm, event.to);
+    if (event.type === 'vm-state') {
+      this.#note(event.vm, event.to);
+      if (event.reason !== undefined) this.esmFailures.push({ vm: event.vm, reason: event.reason });
+    }
     if (event.type === 'refused-access') this.refused[event.agent] = (this.refused[event.agent] ?? 0) + 1;
     this.#next?.emit(event);
   }

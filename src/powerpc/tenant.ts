@@ -4,7 +4,7 @@ import type { RsaPublicKey } from '../crypto/rsa.ts';
 import { writeRsaPublicKey } from '../crypto/rsa-key.ts';
 import { ImageError } from '../image/error.ts';
 import { findEsmArchive, writeEsmArchive } from '../image/esm-archive.ts';
-import { makeEsmBlob } from '../image/esm-blob.ts';
+import { type EsmFileSource, makeEsmBlob } from '../image/esm-blob.ts';
 import { writeEsmBlob } from '../image/esm-blob-writer.ts';
 import { EsmBlobError } from '../image/esm-format.ts';
 import { digestsOf, type EsmImage } from '../image/esm-image.ts';
@@ -22,7 +22,11 @@ export interface TenantKit {
 }
 
 /** The ESM blob of an image for one machine. @throws ImageError for a kernel that is a broken ELF file */
-export function blobFor(image: EsmImage, { crypto, machine, random }: TenantKit): Uint8Array {
+export function blobFor(
+  image: EsmImage,
+  { crypto, machine, random }: TenantKit,
+  files: readonly EsmFileSource[] = [],
+): Uint8Array {
   const file = new TextEncoder().encode(writeRsaPublicKey(machine));
   const holder = (comment: string) => rsaKeyHolder(crypto, machine, file, comment, random);
   const source = {
@@ -30,7 +34,7 @@ export function blobFor(image: EsmImage, { crypto, machine, random }: TenantKit)
     recipients: [holder('this machine')],
     digests: digestsOf(image, crypto),
     digestsComment: '',
-    files: [],
+    files,
   };
   return writeEsmBlob(makeEsmBlob(source, crypto, random));
 }

@@ -73,6 +73,8 @@ export interface VmStateEvent extends TraceStamp {
   readonly vm: number;
   readonly from: string;
   readonly to: string;
+  /** Why, where a VM did not become what it asked for. */
+  readonly reason?: string;
 }
 
 /** The machine refused an access to memory that the agent does not own. */

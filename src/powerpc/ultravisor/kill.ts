@@ -9,8 +9,8 @@ import { writeRtasCall } from './rtas-block.ts';
 import type { Svm, SvmState } from './svm.ts';
 
 /** Puts an SVM into another state. */
-export function setSvmState(uv: UvContext, port: RegisterPort, svm: Svm, state: SvmState): void {
-  traceSvmState(uv, port, svm.lpid, svm.state, state);
+export function setSvmState(uv: UvContext, port: RegisterPort, svm: Svm, state: SvmState, reason?: string): void {
+  traceSvmState(uv, port, svm.lpid, svm.state, state, reason);
   svm.state = state;
 }
 
@@ -21,8 +21,10 @@ export function traceSvmState(
   lpid: number,
   from: SvmState | 'NORMAL',
   to: SvmState | 'NORMAL',
+  reason?: string,
 ): void {
-  uv.trace?.emit({ type: 'vm-state', at: port.clock, cpu: port.cpu, vm: lpid, from, to });
+  const event = { type: 'vm-state', at: port.clock, cpu: port.cpu, vm: lpid, from, to } as const;
+  uv.trace?.emit(reason === undefined ? event : { ...event, reason });
 }
 
 /**
@@ -33,7 +35,7 @@ export function abortEsm(uv: UvContext, port: RegisterPort, svm: Svm, reason: st
   if (svm.state !== 'ACTIVE' || svm.esm === null) throw new Error(`SVM ${svm.lpid} is ${svm.state}, not in UV_ESM`);
   note(uv, port, `UV_ESM of LPID ${svm.lpid} is aborted: ${reason}`);
   const { frame } = svm.esm;
-  setSvmState(uv, port, svm, 'ABORT');
+  setSvmState(uv, port, svm, 'ABORT', reason);
   forgetEsm(svm);
   dropPending(uv, svm);
   for (const [gfn, page] of touchedPages(svm)) {

@@ -4,6 +4,7 @@ import { isHypervisor, isSecureGuest, type Outcome, type UvContext } from './con
 import type { Interrupted } from './frame.ts';
 import type { Svm } from './svm.ts';
 import { uvEsm } from './uv_esm.ts';
+import { uvEsmbGetFile } from './uv_esmb_get_file.ts';
 import { uvPageIn } from './uv_page_in.ts';
 import { uvPageInval } from './uv_page_inval.ts';
 import { uvPageOut } from './uv_page_out.ts';
@@ -29,7 +30,7 @@ import { uvWriteScom } from './uv_write_scom.ts';
  */
 type Handler = (uv: UvContext, port: RegisterPort, interrupted: Interrupted, svm: Svm | undefined) => Outcome;
 
-const { U_FUNCTION, U_INVALID, U_PERMISSION } = U_CODE;
+const { U_INVALID, U_PERMISSION } = U_CODE;
 
 /** Who serves which call. */
 const HANDLERS: Readonly<Record<Ultracall, Handler>> = {
@@ -51,7 +52,7 @@ const HANDLERS: Readonly<Record<Ultracall, Handler>> = {
   UV_UNSHARE_ALL_PAGES: uvUnshareAllPages,
   UV_READ_MEM: uvReadMem,
   UV_WRITE_MEM: uvWriteMem,
-  UV_ESMB_GET_FILE: () => U_FUNCTION,
+  UV_ESMB_GET_FILE: uvEsmbGetFile,
   UV_SEND_SBE_COMMAND: uvSendSbeCommand,
 };
 

@@ -299,7 +299,8 @@ function planMemory(options: SpaprOptions, phb: Phb | null): MemoryPlan {
   const kernel = placeKernel(options.image, memory);
   const initrd = placeInitrd(options.initrd, kernel, memory);
   const esmBlob = placeEsmBlob(options.esmBlob ?? null, kernel, initrd, memory);
-  const placed = { kernel, initrd, esmBlob };
+  // A secure VM must have an initrd (10.2 #74), if only an empty one.
+  const placed = { kernel, initrd: initrd ?? (esmBlob && { base: esmBlob.base, size: 0 }), esmBlob };
   return { ...placed, flat: options.entry === 'fdt' ? placeTree(options, placed, phb) : null };
 }
 

@@ -49,6 +49,8 @@ export const RTAS_AT = 0x1000;
 export const INITRD_AT = 0x2000;
 /** The initrd proper. */
 export const INITRD = new TextEncoder().encode('an initrd of some bytes');
+/** The blob's file `rootd`: two chunks and a rest. */
+export const PASS_PHRASE = Uint8Array.from({ length: 150 }, (_, i) => 0x20 + (i % 95));
 export const BOOTARGS = 'svm=on';
 export const MACHINE_KEY = readRsaPrivateKey(DEVELOPMENT_KEY);
 export const PIDR = 77n;
@@ -465,7 +467,11 @@ export function secureMachine(options: MachineOptions = {}): Machine {
 /** The blob that proves the guest: its kernel is the first bytes of a page of one value. */
 export function guestBlob(kernel = new Uint8Array(KERNEL_BYTES).fill(0x12)): Uint8Array {
   const image = { kernel: { file: 'kernel', bytes: kernel }, initrd: INITRD, bootargs: BOOTARGS };
-  return blobFor(image, { crypto: nodeProvider, machine: MACHINE_KEY, random: stream(4) });
+  const files = [
+    { name: 'rootd', comment: '', contents: PASS_PHRASE },
+    { name: 'empty', comment: '', contents: new Uint8Array(0) },
+  ];
+  return blobFor(image, { crypto: nodeProvider, machine: MACHINE_KEY, random: stream(4) }, files);
 }
 
 /** The guest's initrd, with its blob in an archive before it. */
