@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodeProvider } from '../../src/crypto/node.ts';
+import { ConsoleBuffer } from '../../src/devices/console.ts';
 import { type DiskBackend, MemoryDisk } from '../../src/devices/disk.ts';
 import { PowerMachine } from '../../src/powerpc/machine.ts';
 import { requireTool } from '../support/tools.ts';
@@ -29,9 +30,14 @@ const POWERNV = [
 
 /** Boots a machine and gives its console once it has turned itself off. */
 function boot(...args: string[]): string {
+  return bootTyping('', ...args);
+}
+
+/** The same with what is typed on its console. */
+function bootTyping(typed: string, ...args: string[]): string {
   const { error, status, stdout, stderr } = spawnSync('qemu-system-ppc64', args, {
     encoding: 'utf8',
-    input: '',
+    input: typed,
     timeout: 120_000,
     killSignal: 'SIGKILL',
   });
@@ -49,6 +55,8 @@ function bootPowernv(hypervisor: string, initrd: string): string {
 
 /** A run on our machine. */
 interface OurRun {
+  /** Typed on its console. */
+  readonly typed?: string;
   readonly entry: 'of' | 'fdt';
   readonly interpret: boolean;
   readonly cmdline?: string;
@@ -72,9 +80,11 @@ const LIMIT = 1e9;
 /** Runs a guest on our machine and gives its console once it has turned itself off. */
 function runOurs(
   name: string,
-  { entry, interpret, cmdline = '', cpus = 1, protected: offered = false, disk }: OurRun,
+  { entry, interpret, cmdline = '', cpus = 1, protected: offered = false, disk, typed = '' }: OurRun,
 ): string {
   let text = '';
+  const keyboard = new ConsoleBuffer();
+  keyboard.feed(Buffer.from(typed));
   const machine = new PowerMachine({
     protected: offered,
     secureMemory: MEMORY,
@@ -98,7 +108,7 @@ function runOurs(
             output(bytes) {
               text += Buffer.from(bytes).toString('latin1');
             },
-            input: () => new Uint8Array(0),
+            input: (max) => keyboard.input(max),
           },
         },
       ],
@@ -282,6 +292,12 @@ describe.skipIf(!requireTool('qemu-system-ppc64').available)('our Power guests o
 
   test('smp uses four CPUs', () => {
     expect(boot(...PSERIES, '-smp', '4', '-kernel', guest('smp'))).toBe(SMP(4));
+  });
+
+  test.each(['hello\nbye\n', `\r${'x'.repeat(80)}\r\rbye\r`])('echo gives back %j as on our machine', (typed) => {
+    const judge = bootTyping(typed, ...PSERIES, '-kernel', guest('echo'));
+    expect(judge).toMatch(/^type, and end with bye\n(\d+: .*\n)+3: bye\n$/);
+    for (const way of WAYS) expect(runOurs('echo', { ...way, typed })).toBe(judge);
   });
 
   test.each(KERNELS)('%s comes to the same checksum as on our machine', (name) => {

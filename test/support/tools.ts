@@ -49,6 +49,7 @@ const TOOLS = {
   'qemu-s390x': { probe: ['qemu-s390x', '--version'], package: 'qemu-user' },
   'qemu-system-aarch64': { probe: ['qemu-system-aarch64', '--version'], package: 'qemu-system-arm' },
   'qemu-aarch64': { probe: ['qemu-aarch64', '--version'], package: 'qemu-user' },
+  script: { probe: ['script', '--version'], package: 'bsdutils' },
   dtc: { probe: ['dtc', '--version'], package: 'device-tree-compiler' },
   'python3-cryptography': { probe: ['python3', '-c', 'import cryptography'], package: 'python3-cryptography' },
 } as const satisfies Record<string, { probe: readonly [string, ...string[]]; package: string }>;
