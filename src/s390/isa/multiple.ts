@@ -83,6 +83,7 @@ function multiple(
     name,
     opcode,
     format,
+    ...(file === ar && { operands: '{A1},{A3},{S2}' }),
     meaning(s) {
       const last = s.let(i32.and(i32.sub(s.field('R3'), s.field('R1')), i32.const(15)));
       if (s.known(last) === undefined && !FREQUENT.test(name)) return byHelper(s);
