@@ -87,6 +87,12 @@ describe('cloister run', () => {
     expect(JSON.parse(readFileSync(file, 'utf8')).instructions).toBe(12345);
   });
 
+  it('has a guest become secure from an Open Firmware start too', () => {
+    const { status, out, err } = cloister('run', '--protected', 'guests/powerpc/secret_shared.elf');
+    expect({ status, err }).toEqual({ status: 0, err: '' });
+    expect(out).toContain('ran as a secure VM\n');
+  });
+
   it('runs a hypervisor in machine code', () => {
     const args = [
       '--protected',

@@ -35,7 +35,7 @@ static void set_cell_property(u32 node, const char *name, u32 value)
 {
   u32 cell = be32(value);
   asm volatile("" : : "r"(&cell) : "memory");
-  client_call("setprop", 5, 1, (u64)node, "/rtas", name, &cell, sizeof cell);
+  client_call("setprop", 4, 1, (u64)node, name, &cell, sizeof cell);
 }
 
 void instantiate_rtas(void)
