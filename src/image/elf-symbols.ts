@@ -65,16 +65,20 @@ export function readElfSymbols(elf: ElfFile): Map<string, ElfSymbol> {
   return symbols;
 }
 
-interface Section {
+/** One section header. */
+export interface Section {
   readonly place: string;
   readonly type: number;
+  /** SHF_ALLOC and others: the low half of sh_flags. */
+  readonly flags: number;
   readonly offset: bigint;
   readonly size: bigint;
   readonly link: number;
   readonly entrySize: bigint;
 }
 
-function sectionHeaders(elf: ElfFile): Section[] {
+/** The section headers, possibly none. @throws ImageError if they pass the end of the file */
+export function sectionHeaders(elf: ElfFile): Section[] {
   const { offset, entrySize, count } = elf.sections;
   if (count === 0) return [];
   const expected = elf.bits === 32 ? 40 : 64;
@@ -94,6 +98,7 @@ function sectionHeaders(elf: ElfFile): Section[] {
       ? {
           place,
           type,
+          flags: view.getUint32(at + 8, le),
           offset: BigInt(view.getUint32(at + 16, le)),
           size: BigInt(view.getUint32(at + 20, le)),
           link: view.getUint32(at + 24, le),
@@ -102,6 +107,7 @@ function sectionHeaders(elf: ElfFile): Section[] {
       : {
           place,
           type,
+          flags: Number(view.getBigUint64(at + 8, le) & 0xffffffffn),
           offset: view.getBigUint64(at + 24, le),
           size: view.getBigUint64(at + 32, le),
           link: view.getUint32(at + 40, le),

@@ -1,6 +1,9 @@
-import { readElf } from './elf.ts';
+import { type ElfFile, readElf } from './elf.ts';
+import { sectionHeaders } from './elf-symbols.ts';
 import { ImageError } from './error.ts';
 
+const SHT_NOBITS = 8;
+const SHF_ALLOC = 2;
 const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];
 /** The largest kernel: what QEMU places has physical addresses modulo this. */
 const MOST_BYTES = 1 << 28;
@@ -13,7 +16,8 @@ const MOST_BYTES = 1 << 28;
  */
 export function kernelBytes(bytes: Uint8Array, file: string): Uint8Array {
   if (!ELF_MAGIC.every((byte, i) => bytes[i] === byte)) return bytes;
-  const segments = readElf(bytes, file).segments.filter(({ filesz }) => filesz > 0);
+  const elf = readElf(bytes, file);
+  const segments = trimmed(elf).filter(({ filesz }) => filesz > 0);
   if (segments.length === 0) throw new ImageError(file, 'program headers', 'nothing to load');
   const base = segments.reduce((least, { paddr }) => (paddr < least ? paddr : least), segments[0].paddr);
   const end = segments.reduce((most, { paddr, filesz }) => max(most, paddr + BigInt(filesz)), 0n);
@@ -25,6 +29,20 @@ export function kernelBytes(bytes: Uint8Array, file: string): Uint8Array {
     flat.set(bytes.subarray(offset, offset + filesz), Number(paddr - base));
   }
   return flat;
+}
+
+/** The segments without the padding behind the last section with contents, which `objcopy` leaves out. */
+function trimmed(elf: ElfFile): { readonly paddr: bigint; readonly offset: number; readonly filesz: number }[] {
+  const contents = sectionHeaders(elf).filter(
+    ({ type, flags, size }) => (flags & SHF_ALLOC) !== 0 && type !== SHT_NOBITS && size > 0n,
+  );
+  return elf.segments.map(({ paddr, offset, filesz }) => {
+    const end = BigInt(offset + filesz);
+    const ends = contents.map((section) => section.offset + section.size);
+    const inside = ends.filter((at) => at > BigInt(offset) && at <= end);
+    const last = inside.reduce(max, 0n);
+    return { paddr, offset, filesz: inside.length === 0 ? filesz : Number(last) - offset };
+  });
 }
 
 function max(a: bigint, b: bigint): bigint {
