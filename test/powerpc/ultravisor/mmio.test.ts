@@ -206,14 +206,10 @@ describe('with translation on, the instruction is found by the guest’s own tab
   /** Guest tables in a 52-bit space: one leaf of 64 KiB for PID 0, at the place of `VIRTUAL`. */
   function translated(): Machine {
     const m = secureMachine();
-    m.fromHypervisor(() =>
-      m.ultracall(
-        'UV_WRITE_PATE',
-        LPID,
-        0x8000000000000000n | (2n << 61n) | (5n << 5n) | 0x40000n | 13n,
-        0x8000000000000000n | BigInt(PROCESS_TABLE),
-      ),
-    );
+    // A new radix table; the hypervisor grants it (9.5).
+    m.hypercall(HCALL.H_REGISTER_PROC_TBL, 0x18 | 4, PROCESS_TABLE, 0, 0);
+    m.uvReturn(0);
+    m.seen.length = 0;
     big(m, PROCESS_TABLE, (2n << 61n) | (5n << 5n) | BigInt(ROOT) | 13n);
     const table = 3 * PAGE;
     big(m, ROOT, (1n << 63n) | BigInt(table) | 9n);
