@@ -8,8 +8,15 @@ import { benchKernels, KERNELS } from './kernels.js';
 import { DIST } from './ours.js';
 import { benchSecure } from './secure.js';
 import { benchStart } from './start.js';
+import { benchUltravisor } from './ultravisor.js';
 
-const BENCHES = { start: benchStart, hypercalls: benchHypercalls, secure: benchSecure, kernels: benchKernels };
+const BENCHES = {
+  start: benchStart,
+  hypercalls: benchHypercalls,
+  secure: benchSecure,
+  ultravisor: benchUltravisor,
+  kernels: benchKernels,
+};
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
 const short = options.includes('--short');

@@ -33,11 +33,13 @@ export class Iapm {
     // The checksum travels as block m+1, so that one pass of the cipher covers message and tag.
     const work = masks.load(message, this.seeds(r, m), ZERO_BLOCK);
     masks.mask(m, 'before');
-    work.set(this.#data.encrypt(work));
+    const output = this.#data.encrypt(work);
+    work.set(output);
     masks.maskWithTag(m);
-    const sealed = { ciphertext: work.slice(0, message.length), tag: work.slice(message.length) };
+    // The cipher's output is memory of its own, and so the result is put there.
+    output.set(work);
     masks.clear(work);
-    return sealed;
+    return { ciphertext: output.subarray(0, message.length), tag: output.slice(message.length) };
   }
 
   /** The inverse of `encrypt`: the plaintext, or null, and nothing of the plaintext, unless the tag verifies. */
@@ -47,13 +49,14 @@ export class Iapm {
     masks ??= new IapmMasks();
     const work = masks.load(ciphertext, this.seeds(r, m), tag);
     masks.maskWithTag(m);
-    work.set(this.#data.decrypt(work));
+    const output = this.#data.decrypt(work);
+    work.set(output);
     masks.mask(m, 'after');
     // The last block is the checksum that the tag holds, the one of the plaintext and S_{m+1}, all in one sum.
     const valid = this.#provider.equal(work.subarray(ciphertext.length), ZERO_BLOCK);
-    const plaintext = valid ? work.slice(0, ciphertext.length) : null;
+    output.set(work);
     masks.clear(work);
-    return plaintext;
+    return valid ? output.subarray(0, ciphertext.length) : null;
   }
 
   /**

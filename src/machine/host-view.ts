@@ -48,6 +48,16 @@ export class HostView {
     return this.#memory.store.bytes.slice(at, at + length);
   }
 
+  /**
+   * The bytes themselves, not a copy: for reading at once what would be too much to copy. They change with memory, so whatever is checked must
+   * be done with before anything else runs. @throws AccessRefused
+   */
+  peek(address: RealAddress, length: number): Uint8Array {
+    const at = this.#check(address, length, false);
+    if (this.recording) this.#reads.push({ address, length });
+    return this.#memory.store.bytes.subarray(at, at + length);
+  }
+
   /** @throws AccessRefused */
   write(address: RealAddress, bytes: Uint8Array): void {
     const at = this.#check(address, bytes.length, true);

@@ -15,8 +15,12 @@ export interface MemoryRange {
  */
 export class SecureMemory {
   readonly #view: HostView;
-  readonly #free: RealAddress[] = [];
-  readonly #taken = new Set<RealAddress>();
+  readonly #ranges: readonly MemoryRange[];
+  /** 1 for each frame that is taken, by its position in the ranges. */
+  readonly #taken: Uint8Array;
+  /** Positions of the free frames; the last one comes out next. */
+  readonly #stack: Uint32Array;
+  #free: number;
 
   /**
    * @param ranges secure memory to hand out, populated and never used by anyone else; zero
@@ -28,38 +32,65 @@ export class SecureMemory {
       if (base % UV_PAGE_SIZE !== 0 || size % UV_PAGE_SIZE !== 0 || !view.reaches(base, size) || !isSecure(base)) {
         throw new RangeError(`0x${size.toString(16)} bytes at 0x${base.toString(16)} are no frames of secure memory`);
       }
-      for (let at = 0; at < size; at += UV_PAGE_SIZE) this.#free.push((base + at) as RealAddress);
     }
-    this.#free.sort((x, y) => y - x);
+    this.#ranges = [...ranges].sort((x, y) => x.base - y.base);
+    this.#free = ranges.reduce((sum, { size }) => sum + size / UV_PAGE_SIZE, 0);
+    this.#taken = new Uint8Array(this.#free);
+    this.#stack = Uint32Array.from({ length: this.#free }, (_, n) => this.#free - 1 - n);
   }
 
   /** Frames that are free. */
   get free(): number {
-    return this.#free.length;
+    return this.#free;
   }
 
   /** Frames in all. */
   get total(): number {
-    return this.#free.length + this.#taken.size;
+    return this.#taken.length;
   }
 
   /** Which frames are free, in the order in which they come back, and which are taken: plain data. */
   save(): { readonly free: readonly RealAddress[]; readonly taken: readonly RealAddress[] } {
-    return { free: [...this.#free], taken: [...this.#taken] };
+    const taken: RealAddress[] = [];
+    for (const [position, isTaken] of this.#taken.entries()) if (isTaken === 1) taken.push(this.#address(position));
+    return { free: [...this.#stack.subarray(0, this.#free)].map((position) => this.#address(position)), taken };
   }
 
   /** A zeroed frame, or undefined if none is free. The lowest one, unless frames have come back. */
   take(): RealAddress | undefined {
-    const frame = this.#free.pop();
-    if (frame !== undefined) this.#taken.add(frame);
-    return frame;
+    if (this.#free === 0) return undefined;
+    const position = this.#stack[--this.#free];
+    this.#taken[position] = 1;
+    return this.#address(position);
   }
 
   /** Scrubs a frame and makes it free. @throws Error if it is not taken */
   release(frame: RealAddress): void {
-    if (!this.#taken.delete(frame)) throw new Error(`frame 0x${frame.toString(16)} given back twice`);
+    const position = this.#position(frame);
+    if (this.#taken[position] !== 1) throw new Error(`frame 0x${frame.toString(16)} given back twice`);
     this.#view.fill(frame, UV_PAGE_SIZE, 0);
-    this.#free.push(frame);
+    this.#taken[position] = 0;
+    this.#stack[this.#free++] = position;
+  }
+
+  #address(position: number): RealAddress {
+    let first = 0;
+    for (const { base, size } of this.#ranges) {
+      const frames = size / UV_PAGE_SIZE;
+      if (position < first + frames) return (base + (position - first) * UV_PAGE_SIZE) as RealAddress;
+      first += frames;
+    }
+    throw new Error(`no frame ${position}`);
+  }
+
+  /** -1 for an address that is no frame of these. */
+  #position(frame: RealAddress): number {
+    let first = 0;
+    for (const { base, size } of this.#ranges) {
+      if (frame >= base && frame < base + size) return first + (frame - base) / UV_PAGE_SIZE;
+      first += size / UV_PAGE_SIZE;
+    }
+    return -1;
   }
 }
 

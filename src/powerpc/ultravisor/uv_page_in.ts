@@ -90,7 +90,7 @@ function takeContents(
 ): UCode {
   const frame = page.frame ?? takeIncoming(svm, gfn) ?? takeFrame(uv, svm);
   if (frame === undefined) return U_BUSY;
-  uv.view.write(frame, uv.view.read(source, UV_PAGE_SIZE));
+  uv.view.write(frame, uv.view.peek(source, UV_PAGE_SIZE));
   setPage(uv, port, svm, gfn, { state: 'SECURE', frame, given: true }, attributes);
   return U_SUCCESS;
 }
@@ -105,7 +105,7 @@ function takeBack(
   source: RealAddress,
   attributes: number,
 ): UCode {
-  const contents = openPage(uv, svm, uv.view.read(source, UV_PAGE_SIZE), page.seal);
+  const contents = openPage(uv, svm, uv.view.peek(source, UV_PAGE_SIZE), page.seal);
   if (contents === null) return U_P3;
   const frame = takeIncoming(svm, gfn) ?? takeFrame(uv, svm);
   if (frame === undefined) return U_BUSY;

@@ -54,7 +54,7 @@ export function uvPageOut(uv: UvContext, port: RegisterPort): Outcome {
  * unmapped.
  */
 function contentsOf(uv: UvContext, { frame }: SecurePage): Uint8Array {
-  return frame === null ? new Uint8Array(UV_PAGE_SIZE) : uv.view.read(frame, UV_PAGE_SIZE);
+  return frame === null ? new Uint8Array(UV_PAGE_SIZE) : uv.view.peek(frame, UV_PAGE_SIZE);
 }
 
 function giveBack(
