@@ -17,14 +17,14 @@ import type { RsaPrivateKey } from './crypto/rsa.ts';
 import { readRsaPrivateKey } from './crypto/rsa-key.ts';
 import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 import type { DiskBackend } from './devices/disk.ts';
+import type { ImageFile } from './image/image-file.ts';
 import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
+import { OptionError } from './machine/types.ts';
 import type { Attack } from './powerpc/kvm/hostile/attack.ts';
 import type { Hostile } from './powerpc/kvm/hostile/hostile.ts';
 import { type EsmBlobOption, PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
 import type { EsmScope } from './powerpc/ultravisor/context.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
-import type { ImageFile } from './powerpc/vmm/kernel-image.ts';
-import { OptionError } from './powerpc/vmm/option-error.ts';
 import type { TraceSink } from './trace/events.ts';
 
 export type { CryptoProvider } from './crypto/provider.ts';

@@ -1,5 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { ConsoleBuffer } from '../devices/console.ts';
+import type { ImageFile } from '../image/image-file.ts';
 import { RandomSource } from '../machine/random.ts';
 import type { Gfn } from '../powerpc/abi.ts';
 import type { Attack } from '../powerpc/kvm/hostile/attack.ts';
@@ -11,7 +12,6 @@ import {
   type PowerOutcome,
   RANDOM_STREAM,
 } from '../powerpc/machine.ts';
-import type { ImageFile } from '../powerpc/vmm/kernel-image.ts';
 import type { TraceEvent } from '../trace/events.ts';
 import { MemoryTrace } from '../trace/memory.ts';
 

@@ -1,11 +1,11 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { ConsoleBuffer } from '../devices/console.ts';
+import type { ImageFile } from '../image/image-file.ts';
 import { compareViews, type Observation, type Sighting, type ViewDifference } from '../machine/hypervisor-view.ts';
 import { RandomSource } from '../machine/random.ts';
 import type { RealAddress } from '../machine/types.ts';
 import { type Gfn, ULTRACALL } from '../powerpc/abi.ts';
 import { PowerMachine, type PowerMachineOptions, type PowerOutcome, RANDOM_STREAM } from '../powerpc/machine.ts';
-import type { ImageFile } from '../powerpc/vmm/kernel-image.ts';
 import { MemoryTrace } from '../trace/memory.ts';
 
 /** How the secret guest is run. */

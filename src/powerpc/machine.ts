@@ -5,12 +5,13 @@ import type { ConsoleBackend } from '../devices/console.ts';
 import type { DiskBackend } from '../devices/disk.ts';
 import { Engine } from '../engine/engine.ts';
 import { Store } from '../engine/store.ts';
+import type { ImageFile } from '../image/image-file.ts';
 import { HostView } from '../machine/host-view.ts';
 import { HypervisorView, type HypervisorViewOptions } from '../machine/hypervisor-view.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
-import type { Agent, RealAddress } from '../machine/types.ts';
+import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
 import { type Gfn, MSR, SECURE_ADDRESS_BIT, UV_PAGE_SIZE } from './abi.ts';
 import type { EntryCause } from './cpu/core.ts';
@@ -32,9 +33,7 @@ import { DEVELOPMENT_KEY } from './ultravisor/development-key.ts';
 import type { PageCipher } from './ultravisor/page-cipher.ts';
 import { Ultravisor } from './ultravisor/ultravisor.ts';
 import { placeHost } from './vmm/host-image.ts';
-import type { ImageFile } from './vmm/kernel-image.ts';
 import { Opal } from './vmm/opal.ts';
-import { OptionError } from './vmm/option-error.ts';
 import { Spapr } from './vmm/spapr.ts';
 
 /** Real addresses that do not depend on the machine's size. Firmware is normal memory above all RAM that a machine can have. */

@@ -8,7 +8,7 @@ import { type EsmFileSource, makeEsmBlob } from '../image/esm-blob.ts';
 import { writeEsmBlob } from '../image/esm-blob-writer.ts';
 import { EsmBlobError } from '../image/esm-format.ts';
 import { digestsOf, type EsmImage } from '../image/esm-image.ts';
-import type { ImageFile } from './vmm/kernel-image.ts';
+import type { ImageFile } from '../image/image-file.ts';
 
 const NOTHING = new Uint8Array(0);
 const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];

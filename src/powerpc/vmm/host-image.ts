@@ -1,13 +1,12 @@
 import { EM_PPC64, readElf } from '../../image/elf.ts';
 import { ImageError } from '../../image/error.ts';
 import { writeFdt } from '../../image/fdt.ts';
+import type { ImageFile } from '../../image/image-file.ts';
 import type { HostView } from '../../machine/host-view.ts';
-import type { RealAddress } from '../../machine/types.ts';
+import { OptionError, type RealAddress } from '../../machine/types.ts';
 import { UV_PAGE_SIZE } from '../abi.ts';
 import { type HostTreeOptions, hostTree } from './host-tree.ts';
-import type { ImageFile } from './kernel-image.ts';
 import type { GuestRange } from './layout.ts';
-import { OptionError } from './option-error.ts';
 
 /** What a host gets beside its image. */
 export interface HostFiles extends Pick<HostTreeOptions, 'cmdline' | 'cpus' | 'opal' | 'secureMemory'> {

@@ -1,19 +1,7 @@
 import { EM_PPC, EM_PPC64, readElf } from '../../image/elf.ts';
 import { ImageError } from '../../image/error.ts';
+import type { ImageFile, PlacedSegment } from '../../image/image-file.ts';
 import { KERNEL_ADDRESS_MASK, KERNEL_LOAD_ADDRESS } from './layout.ts';
-
-/** A file as the user named it, and its bytes. */
-export interface ImageFile {
-  readonly file: string;
-  readonly bytes: Uint8Array;
-}
-
-/** Bytes to be put into guest memory; memory from there to `end` that they do not cover is zero. */
-export interface PlacedSegment {
-  readonly base: number;
-  readonly bytes: Uint8Array;
-  readonly end: number;
-}
 
 /** An image placed as QEMU's `-kernel` does. */
 export interface KernelImage {

@@ -4,8 +4,10 @@ import { VirtioCore } from '../../devices/virtio.ts';
 import { VirtioBlk } from '../../devices/virtio-blk.ts';
 import { ImageError } from '../../image/error.ts';
 import { type FdtReservation, writeFdt } from '../../image/fdt.ts';
+import type { ImageFile } from '../../image/image-file.ts';
 import { RTAS_TEXT } from '../../image/rtas-text.ts';
 import type { HostView } from '../../machine/host-view.ts';
+import { OptionError } from '../../machine/types.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { type Gfn, type GuestPhysical, gfnOf, HCALL, MSR, UV_PAGE_SIZE } from '../abi.ts';
 import { GuestFault, GuestMemory } from '../kvm/guest-memory.ts';
@@ -17,7 +19,7 @@ import type { HypercallResult, MmioAccess, PollStamp, UserHypercall, UserSpace }
 import type { EntryState, Vm } from '../kvm/vm.ts';
 import { NO_VEC5, pseriesTree } from './device-tree.ts';
 import { DmaMemory } from './dma.ts';
-import { type ImageFile, type KernelImage, placeKernel } from './kernel-image.ts';
+import { type KernelImage, placeKernel } from './kernel-image.ts';
 import {
   alignUp,
   CLIENT_ENTRY,
@@ -30,7 +32,6 @@ import {
 } from './layout.ts';
 import { logicalCiLoad, logicalCiStore } from './logical-ci.ts';
 import { OpenFirmware, type TreeChanges } from './openfirmware.ts';
-import { OptionError } from './option-error.ts';
 import { PHB_INTERRUPTS, Phb } from './phb.ts';
 import { hRtas, type RtasContext } from './rtas.ts';
 import { VirtioPci } from './virtio-pci.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ImageError } from '../../../src/image/error.ts';
 import { asCells, asString, asU32, findNode, readFdt } from '../../../src/image/fdt.ts';
+import { OptionError } from '../../../src/machine/types.ts';
 import { MSR } from '../../../src/powerpc/abi.ts';
 import { placeKernel } from '../../../src/powerpc/vmm/kernel-image.ts';
-import { OptionError } from '../../../src/powerpc/vmm/option-error.ts';
 import { elf, Guest, KERNEL, MIB } from './machine.ts';
 
 const TWO_SEGMENTS = elf([
