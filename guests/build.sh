@@ -9,7 +9,7 @@ export LC_ALL=C SOURCE_DATE_EPOCH=0
 readonly CROSS=powerpc64le-linux-gnu-
 readonly TOOLS=("${CROSS}gcc" "${CROSS}as" "${CROSS}ld" "${CROSS}objcopy" dtc)
 readonly ASSEMBLY_GUESTS=(hello secret)
-readonly C_GUESTS=(timer smp faults smc secret_shared hypercalls echo reboot pager victim disk)
+readonly C_GUESTS=(timer smp faults smc secret_shared hypercalls echo reboot pager victim disk passphrase)
 # How often a kernel runs unless its command line says: one to two seconds on QEMU.
 readonly -A KERNELS=(
   [list]=160 [matrix]=350 [state]=400 [crc]=220 [sha256]=1600 [string]=200 [quicksort]=220 [hash]=5 [float]=400

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,5 +111,27 @@ describe.skipIf(!python || !objcopy)('ESM blobs, with Python as the judge', () =
     expect(cloister(...run, '--initrd', at('theirs.initrd'), '--cmdline', 'svm=on', SECRET)).toMatch(
       /ran as a secure VM\n$/,
     );
+  });
+
+  test('a pass phrase that Python put into the blob opens a disk that OpenSSL encrypted', () => {
+    const guest = join(GUESTS, 'passphrase.elf');
+    tool('openssl', 'genpkey', '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048', '-out', at('host.pem'));
+    tool('openssl', 'rsa', '-in', at('host.pem'), '-pubout', '-out', at('host.pub'));
+    writeFileSync(at('kernel'), flat(guest));
+    const spec = {
+      ...{ kernel: at('kernel'), initrd: at('initrd'), cmdline: '300', origin: at('host.pub'), files },
+      ...{ recipients: [at('host.pub')], out: at('blob'), 'out-initrd': at('blob.initrd') },
+    };
+    writeFileSync(at('spec'), JSON.stringify(spec));
+    judge('make', at('spec'));
+    // 8 sectors, with OpenSSL's header and the digest before what they hold.
+    const contents = randomBytes(8 * 512 - 16 - 32);
+    writeFileSync(at('plain'), Buffer.concat([createHash('sha256').update(contents).digest(), contents]));
+    const enc = ['enc', '-chacha20', '-pbkdf2', '-iter', '300', '-pass', `file:${at('rootd')}`];
+    tool('openssl', ...enc, '-in', at('plain'), '-out', at('disk'));
+    const run = ['run', '--protected', '--memory', '16M', '--uv-key', at('host.pem'), '--disk', at('disk')];
+    const out = cloister(...run, '--initrd', at('blob.initrd'), '--cmdline', '300', guest);
+    expect(out).toMatch(/^a pass phrase of 28 bytes\nnobody can read it again\nproof [0-9a-f]{64}\n/);
+    expect(out.endsWith(`it opens the disk: ${contents.length} bytes\n`)).toBe(true);
   });
 });

@@ -261,6 +261,7 @@ const SAME_EVERYWHERE: readonly (readonly [string, string])[] = [
   ['reboot', BOOTS('normal', 'as it was left')],
   ['pager', PAGER],
   ['victim', VICTIM_NORMAL],
+  ['passphrase', 'a normal VM has no pass phrase\n'],
 ];
 
 /** Iterations for a test: the second finds what the first left. */

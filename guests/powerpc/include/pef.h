@@ -92,8 +92,10 @@
 #define UV_SHARE_PAGE 0xF130
 #define UV_UNSHARE_PAGE 0xF134
 #define UV_SVM_TERMINATE 0xF13C
+#define UV_ESMB_GET_FILE 0xF14C
 #define U_SUCCESS 0
 #define U_FUNCTION (-2)
+#define U_PARAMETER (-4)
 
 /* Hypercalls (sc 1): number in R3 */
 #define H_PUT_TCE 0x20

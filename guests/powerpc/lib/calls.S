@@ -25,9 +25,11 @@ ultracall:
 	mtcr	%r0
 	blr
 
-	.globl	hypercall_registers
-	.type	hypercall_registers, @function
-hypercall_registers:
+/* Gives R3-R12 of an array to a call, and puts there what the call left in them. */
+.macro registers_call name:req, level:req
+	.globl	\name
+	.type	\name, @function
+\name:
 	mfcr	%r0
 	std	%r0, SAVED_CR(%r1)
 	std	%r31, -8(%r1)
@@ -42,7 +44,7 @@ hypercall_registers:
 	ld	%r10, 56(%r31)
 	ld	%r11, 64(%r31)
 	ld	%r12, 72(%r31)
-	sc	1
+	sc	\level
 	std	%r3, 0(%r31)
 	std	%r4, 8(%r31)
 	std	%r5, 16(%r31)
@@ -57,3 +59,10 @@ hypercall_registers:
 	ld	%r0, SAVED_CR(%r1)
 	mtcr	%r0
 	blr
+.endm
+
+	registers_call hypercall_registers, 1
+
+/* Few guests need it. */
+	.section .text.ultracall_registers, "ax"
+	registers_call ultracall_registers, 2

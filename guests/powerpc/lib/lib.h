@@ -73,6 +73,16 @@ s64 hypercall(u64 number, u64 r4, u64 r5, u64 r6, u64 r7);
 /* Gives R3-R12 to a hypercall and has what it left there in their place. */
 void hypercall_registers(u64 registers[10]);
 s64 ultracall(u64 number, u64 r4, u64 r5);
+/* The same for an ultracall. */
+void ultracall_registers(u64 registers[10]);
+
+/* ---- the files of the ESM blob (esmb_file.c) ---- */
+
+/*
+ * The file of that name of the blob which the guest was started from: up to `room` bytes of it go to `data`. How many it
+ * has, or the negative code of UV_ESMB_GET_FILE. It can be read once.
+ */
+s64 esmb_file(const char *name, void *data, u64 room);
 
 /* The status. Results after it go to `results`, of which there is room for nret - 1. */
 s64 rtas(u32 token, u32 nargs, u32 nret, const u32 *args, u32 *results);
