@@ -1,4 +1,5 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
+import type { RsaPrivateKey } from '../crypto/rsa.ts';
 import { ConsoleBuffer } from '../devices/console.ts';
 import type { ImageFile } from '../image/image-file.ts';
 import { compareViews, type Observation, type Sighting, type ViewDifference } from '../machine/hypervisor-view.ts';
@@ -19,6 +20,8 @@ export interface ExperimentOptions {
   /** Another seed for the guest's secret alone. */
   readonly secretSeed?: string;
   readonly interpret?: boolean;
+  /** The key of the machine, and the guest's blob for it; else the development key and a blob made on the way. */
+  readonly tenant?: { readonly machineKey: RsaPrivateKey; readonly blob: ImageFile; readonly initrd: ImageFile };
 }
 
 /** What came of a run. */
@@ -35,6 +38,10 @@ export interface Experiment {
   readonly vmState: string;
   /** UV calls that reached the Ultravisor, in order. */
   readonly ultracalls: readonly string[];
+  /** How often each call was made. */
+  readonly calls: Readonly<Record<string, number>>;
+  /** Why the guest did not become secure; null if it did, or did not ask. */
+  readonly esmFailure: string | null;
 }
 
 const GUEST_MEMORY = 8 << 20;
@@ -50,7 +57,7 @@ const SECRET_WORDS = 4;
 
 /** Runs the secret guest once, and watches what its hypervisor can learn: all its memory and registers whenever it gets control. */
 export function runExperiment(options: ExperimentOptions): Experiment {
-  const { crypto, guest, hypervisor, seed, secretSeed } = options;
+  const { crypto, guest, hypervisor, seed, secretSeed, tenant } = options;
   const overrides = new Map(secretSeed === undefined ? [] : [[RANDOM_STREAM.secureGuest, secretSeed]]);
   const secret = secretOf(crypto, seed, overrides, options);
   const trace = new MemoryTrace();
@@ -75,7 +82,7 @@ export function runExperiment(options: ExperimentOptions): Experiment {
             {
               name: 'secret',
               image: guest,
-              initrd: null,
+              initrd: tenant?.initrd ?? null,
               cmdline: '',
               memory: GUEST_MEMORY,
               cpus: 1,
@@ -88,6 +95,7 @@ export function runExperiment(options: ExperimentOptions): Experiment {
           role: 'host',
           image: hypervisor,
           initrd: guest,
+          ...(tenant && { esmBlob: tenant.blob }),
           cmdline: '',
           memory: HOST_MEMORY,
           cpus: 1,
@@ -102,11 +110,13 @@ export function runExperiment(options: ExperimentOptions): Experiment {
     seedOverrides: overrides,
     crypto,
     trace,
+    ...(tenant && options.protected && { uvKey: tenant.machineKey }),
     watch: { secrets: secret.flatMap((word) => [word, word.toReversed()]), digests: true },
   });
   const outcome = machine.run(LIMIT);
   const calls = trace.ofType('call').filter(({ kind }) => kind === 'ultracall');
   const pageOuts = calls.filter((call) => call.number === ULTRACALL.UV_PAGE_OUT);
+  const { calls: counts, esmFailures, vmStates } = machine.statistics();
   return {
     console: new TextDecoder().decode(console.written()),
     outcome,
@@ -115,8 +125,10 @@ export function runExperiment(options: ExperimentOptions): Experiment {
     sightings: machine.view?.sightings ?? [],
     observations: machine.view?.observations ?? [],
     ciphertext: new Set(pageOuts.map(({ args }) => Number(args[1]) as RealAddress)),
-    vmState: Object.values(machine.statistics().vmStates)[0] ?? 'normal',
+    vmState: Object.values(vmStates)[0] ?? 'normal',
     ultracalls: calls.map(({ name }) => name),
+    calls: counts,
+    esmFailure: esmFailures[0]?.reason ?? null,
   };
 }
 
