@@ -6,8 +6,8 @@
 #include "lib/lib.h"
 
 #define BOOTS 3
-#define COUNT_PAGE 0x2000000UL
-#define SECRET_PAGE 0x2010000UL
+#define COUNT_PAGE 0xc00000UL
+#define SECRET_PAGE 0xc10000UL
 #define SECRET 0x5ec2e75ec2e75ec2
 
 struct count {

@@ -6,6 +6,13 @@
 
 #define mtspr(spr, value) asm volatile("mtspr %0,%1" : : "i"(spr), "r"((u64)(value)) : "memory")
 
+#define mfspr(spr)                                                                                                     \
+  ({                                                                                                                   \
+    u64 value_;                                                                                                        \
+    asm volatile("mfspr %0,%1" : "=r"(value_) : "i"(spr) : "memory");                                                  \
+    value_;                                                                                                            \
+  })
+
 /* 64 bits of the hardware's random numbers; all ones where it had none to give. */
 static inline u64 darn(void)
 {

@@ -13,7 +13,7 @@ static u64 field(const u8 *at, int bytes, int little_endian)
   return value;
 }
 
-static void load_segment(const u8 *file, u64 file_bytes, const u8 *segment, int le, u8 *memory)
+static void load_segment(const u8 *file, u64 file_bytes, const u8 *segment, int le)
 {
   u64 offset = field(segment + P_OFFSET, 8, le);
   u64 filesz = field(segment + P_FILESZ, 8, le);
@@ -23,12 +23,11 @@ static void load_segment(const u8 *file, u64 file_bytes, const u8 *segment, int 
     panic("a segment of the guest passes the end of its file, offset", offset);
   if (gpa > GUEST_BYTES || memsz > GUEST_BYTES - gpa)
     panic("a segment of the guest passes the end of its memory, address", gpa);
-  for (u64 i = 0; i < filesz; i++)
-    memory[gpa + i] = file[offset + i];
+  copy_to_guest(gpa, file + offset, filesz);
 }
 
-/* `memory` is all of the guest's memory, and zero so far. */
-void load_elf(struct range range, u64 memory)
+/* What is to be zero behind a segment is so already where the guest starts for the first time, or after it was secure. */
+void load_elf(struct range range)
 {
   const u8 *file = (const u8 *)range.start;
   u64 bytes = range.end - range.start;
@@ -45,6 +44,6 @@ void load_elf(struct range range, u64 memory)
   for (u64 i = 0; i < phnum; i++) {
     const u8 *segment = file + phoff + i * phentsize;
     if (field(segment + P_TYPE, 4, le) == PT_LOAD)
-      load_segment(file, bytes, segment, le, (u8 *)memory);
+      load_segment(file, bytes, segment, le);
   }
 }

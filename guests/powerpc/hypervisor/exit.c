@@ -12,6 +12,9 @@ _Static_assert(__builtin_offsetof(struct vcpu, hsrr0) == VCPU_HSRR0, "VCPU_HSRR0
 _Static_assert(__builtin_offsetof(struct vcpu, hsrr1) == VCPU_HSRR1, "VCPU_HSRR1");
 _Static_assert(__builtin_offsetof(struct vcpu, vector) == VCPU_VECTOR, "VCPU_VECTOR");
 
+/* What of ASDR is an address; the rest is that of the page. */
+#define ASDR_ADDRESS 0x0ffffffffffff000
+
 /* Whether an interrupt says in HSRR0 and HSRR1, and not in SRR0 and SRR1, what it interrupted. */
 static int uses_hsrr(u64 vector)
 {
@@ -46,6 +49,15 @@ static int ignore(struct vcpu *vcpu)
   return vcpu->hsrr1 & MSR_S ? leave_secure(vcpu, 0) : leave_normal(vcpu, vcpu->hsrr0, vcpu->hsrr1);
 }
 
+/* A secure guest touched a page that it shared, and that moved. Only that brings one here. */
+static int storage_fault(struct vcpu *vcpu)
+{
+  u64 gpa = mfspr(SPR_ASDR) & ASDR_ADDRESS;
+  if (!(vcpu->hsrr1 & MSR_S) || !svm_shared_fault(gpa))
+    panic("unexpected storage fault, guest address", gpa);
+  return leave_secure(vcpu, 0);
+}
+
 int handle_exit(struct vcpu *vcpu)
 {
   u64 nia = uses_hsrr(vcpu->vector) ? vcpu->hsrr0 : vcpu->srr0;
@@ -54,14 +66,20 @@ int handle_exit(struct vcpu *vcpu)
     panic("interrupted itself, vector and address", vcpu->vector << 48 | nia);
   if (vcpu->vector == VECTOR_EXTERNAL || vcpu->vector == VECTOR_HDEC)
     return ignore(vcpu);
+  if (vcpu->vector == VECTOR_HV_DATA_STORAGE)
+    return storage_fault(vcpu);
   if (vcpu->vector != VECTOR_SYSCALL)
     panic("unexpected exit, vector and address", vcpu->vector << 48 | nia);
 
   s64 result = hypercall(vcpu);
+  if (result == REBOOT) {
+    start_guest();
+    return LEAVE_BY_HRFID;
+  }
   if (msr & MSR_S)
     return leave_secure(vcpu, result);
   vcpu->gpr[3] = result;
-  return leave_normal(vcpu, nia, msr);
+  return leave_normal(vcpu, nia, vcpu->srr1); /* H_CEDE changes it */
 }
 
 void uv_return_refused(s64 status)

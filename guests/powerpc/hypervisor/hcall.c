@@ -8,6 +8,8 @@
 /* Page-out as under memory pressure: after this many console calls of a secure guest, this page of it. */
 #define PRESSURE_AFTER 3
 #define PRESSURE_GPA (KERNEL_BASE + PAGE_BYTES)
+/* One shared page of a secure guest moves elsewhere at each console call that this divides. */
+#define MOVE_EVERY 4
 
 struct rtas_arguments {
   u32 token, nargs, nret, args[RTAS_ARGUMENTS];
@@ -29,8 +31,12 @@ static s64 put_term_char(struct vcpu *vcpu)
   if (vcpu->gpr[4] != VTERM || length > VTERM_CHARS)
     return H_PARAMETER;
   console_write(&vcpu->gpr[6], length); /* R6 and R7, as they lie in memory */
-  if (vcpu->srr1 & MSR_S && ++secure_console_calls == PRESSURE_AFTER)
+  if (!(vcpu->srr1 & MSR_S))
+    return H_SUCCESS;
+  if (++secure_console_calls == PRESSURE_AFTER)
     svm_page_out(PRESSURE_GPA, 0, PAGE_ORDER);
+  if (secure_console_calls % MOVE_EVERY == 0)
+    svm_move_shared_page();
   return H_SUCCESS;
 }
 
@@ -46,7 +52,29 @@ static s64 random(struct vcpu *vcpu)
   return H_HARDWARE;
 }
 
-/* Power-off ends the machine. The Ultravisor stops a guest that it gives up by ibm,os-term. */
+/* The byte order of the guest's interrupts. The Ultravisor sees to that of a secure one itself. */
+static s64 set_mode(const u64 *gpr)
+{
+  if (gpr[5] != H_SET_MODE_LE)
+    return H_P2;
+  if (gpr[6] != 0 || gpr[7] != 0)
+    return gpr[6] != 0 ? H_P3 : H_P4;
+  if (gpr[4] > H_SET_MODE_LITTLE)
+    return H_UNSUPPORTED_FLAG_START;
+  partition_little_endian_interrupts(gpr[4]);
+  return H_SUCCESS;
+}
+
+/* The guest sleeps until its decrementer is due: it has nothing else to wait for. */
+static s64 cede(struct vcpu *vcpu)
+{
+  while ((s64)mfspr(SPR_DEC) >= 0)
+    ;
+  vcpu->srr1 |= MSR_EE;
+  return H_SUCCESS;
+}
+
+/* Power-off ends the machine, and reboot the guest. The Ultravisor stops a guest that it gives up by ibm,os-term. */
 static s64 rtas(u64 gpa)
 {
   struct rtas_arguments *block = guest_memory(gpa, RTAS_HEADER_BYTES);
@@ -57,10 +85,15 @@ static s64 rtas(u64 gpa)
     return H_PARAMETER;
   if (guest_memory(gpa, RTAS_HEADER_BYTES + 4 * (nargs + nret)) == 0)
     return H_PARAMETER;
-  if (token == RTAS_POWER_OFF)
-    power_down();
-  if (token == RTAS_OS_TERM)
-    panic("the guest was stopped by ibm,os-term, message at", block->args[0]);
+  if (token == RTAS_POWER_OFF || token == RTAS_SYSTEM_REBOOT || token == RTAS_OS_TERM) {
+    u64 message = block->args[0];
+    svm_off();
+    if (token == RTAS_POWER_OFF)
+      power_down();
+    if (token == RTAS_OS_TERM)
+      panic("the guest was stopped by ibm,os-term, message at", message);
+    return REBOOT;
+  }
   block->args[nargs] = RTAS_PARAMETER;
   return H_PARAMETER;
 }
@@ -83,7 +116,7 @@ static s64 ultravisor_call(struct vcpu *vcpu)
   }
 }
 
-/* R3 of the caller. Other results are put into its registers. */
+/* R3 of the caller, or REBOOT. Other results are put into its registers. */
 s64 hypercall(struct vcpu *vcpu)
 {
   if (vcpu->srr1 & SRR1_LEV2)
@@ -93,6 +126,12 @@ s64 hypercall(struct vcpu *vcpu)
   switch (vcpu->gpr[3]) {
   case H_PUT_TERM_CHAR:
     return put_term_char(vcpu);
+  case H_CEDE:
+    return cede(vcpu);
+  case H_PROD:
+    return vcpu->gpr[4] == 0 ? H_SUCCESS : H_PARAMETER;
+  case H_SET_MODE:
+    return set_mode(vcpu->gpr);
   case H_RANDOM:
     return random(vcpu);
   case H_RTAS:

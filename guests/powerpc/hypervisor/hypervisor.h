@@ -75,9 +75,11 @@ void panic(const char *reason, u64 number) __attribute__((noreturn));
 
 /* memory.c */
 void memory_init(struct range all);
+void clear(u64 start, u64 end);
 void reserve(u64 start, u64 end);
 u64 allocate(u64 bytes, u64 alignment);
 u64 allocate_page(void);
+u64 allocate_zero_page(void);
 void free_page(u64 ra);
 
 /* fdt.c */
@@ -92,23 +94,43 @@ void set_tree_string(void *tree, const char *name, const char *text);
 void drop_tree_property(void *tree, const char *name);
 
 /* elf.c */
-void load_elf(struct range file, u64 memory);
+void load_elf(struct range file);
 
 /* partition.c */
 void partition_init(int has_ultravisor);
+void partition_write(void);
+void partition_little_endian_interrupts(int on);
 void partition_map(u64 gfn, u64 ra);
 void partition_unmap(u64 gfn);
 
-/* svm.c */
-void gfn_init(u64 gfn, u64 ra);
+/* gfn.c */
+enum gfn_state {
+  GFN_NORMAL,    /* in our page, readable by us */
+  GFN_SECURE,    /* the Ultravisor has it, and we have no page for it */
+  GFN_PAGED_OUT, /* the Ultravisor's too, but our page keeps the ciphertext */
+  GFN_SHARED,    /* in our page, by the guest's leave */
+};
+enum gfn_state gfn_state(u64 gfn);
+u64 gfn_page(u64 gfn);
+void gfn_set(u64 gfn, enum gfn_state state, u64 ra);
 u64 gfn_readable_page(u64 gfn);
+void copy_to_guest(u64 gpa, const void *from, u64 bytes);
+
+/* svm.c */
 s64 svm_page_in(u64 gpa, u64 flags, u64 order);
 s64 svm_page_out(u64 gpa, u64 flags, u64 order);
 s64 svm_init_start(void);
 s64 svm_init_done(void);
 s64 svm_init_abort(void);
+int svm_shared_fault(u64 gpa);
+void svm_move_shared_page(void);
+void svm_off(void);
 
-/* hcall.c */
+/* main.c */
+void start_guest(void);
+
+/* hcall.c; REBOOT is no status of a hypercall: the guest is to begin anew */
+#define REBOOT 0x100000000
 s64 hypercall(struct vcpu *vcpu);
 
 /* Called by entry.S: main.c, exit.c. `handle_exit` gives one of LEAVE_BY_... */

@@ -7,61 +7,61 @@ extern const u8 guest_fdt[], guest_fdt_end[];
 /* The text of RTAS, as QEMU's firmware has it: it becomes H_RTAS. */
 static const u32 rtas_text[] = {0x7c641b78, 0x3c600000, 0x6063f000, 0x44000022, 0x4e800020};
 
-static void copy(u64 memory, u64 gpa, const void *from, u64 bytes)
-{
-  for (u64 i = 0; i < bytes; i++)
-    ((u8 *)memory)[gpa + i] = ((const u8 *)from)[i];
-}
+static struct host host;
 
 /* Puts a file below `top` in the guest's memory, in pages of its own. Gives where it begins. */
-static u64 place(u64 memory, struct range file, u64 top)
+static u64 place(struct range file, u64 top)
 {
   u64 bytes = file.end - file.start;
   if (bytes > top - KERNEL_BASE)
     panic("no room in the guest for a file, bytes", bytes);
   u64 gpa = (top - bytes) & -(u64)PAGE_BYTES;
-  copy(memory, gpa, (const void *)file.start, bytes);
+  copy_to_guest(gpa, (const void *)file.start, bytes);
   return gpa;
 }
 
-static u64 create_guest(const struct host *host)
+static void load_guest(void)
 {
-  u64 memory = allocate(GUEST_BYTES, PAGE_BYTES);
-  void *tree = (void *)(memory + GUEST_FDT);
+  /* It lies in one page. */
+  void *tree = (void *)gfn_readable_page(GUEST_FDT >> PAGE_ORDER);
   struct range kernel, initrd;
-  guest_files(host->initrd, &kernel, &initrd);
-  load_elf(kernel, memory);
-  copy(memory, GUEST_RTAS, rtas_text, sizeof rtas_text);
-  copy(memory, GUEST_FDT, guest_fdt, guest_fdt_end - guest_fdt);
-  u64 at = place(memory, initrd, GUEST_BYTES);
+  guest_files(host.initrd, &kernel, &initrd);
+  load_elf(kernel);
+  copy_to_guest(GUEST_RTAS, rtas_text, sizeof rtas_text);
+  copy_to_guest(GUEST_FDT, guest_fdt, guest_fdt_end - guest_fdt);
+  u64 at = place(initrd, GUEST_BYTES);
   set_tree_number(tree, "linux,initrd-start", at);
   set_tree_number(tree, "linux,initrd-end", at + (initrd.end - initrd.start));
-  if (host->esm_blob.end > host->esm_blob.start) {
-    at = place(memory, host->esm_blob, at);
+  if (host.esm_blob.end > host.esm_blob.start) {
+    at = place(host.esm_blob, at);
     set_tree_number(tree, "linux,esm-blob-start", at);
-    set_tree_number(tree, "linux,esm-blob-end", at + (host->esm_blob.end - host->esm_blob.start));
+    set_tree_number(tree, "linux,esm-blob-end", at + (host.esm_blob.end - host.esm_blob.start));
   } else {
     drop_tree_property(tree, "linux,esm-blob-start");
     drop_tree_property(tree, "linux,esm-blob-end");
   }
-  if (host->bootargs)
-    set_tree_string(tree, "bootargs", host->bootargs);
-  return memory;
+  if (host.bootargs)
+    set_tree_string(tree, "bootargs", host.bootargs);
 }
 
-/* Flat-tree start, as kexec has it: big-endian, 64-bit, real mode, R3 device tree, R4 where the kernel lies, R5 zero. */
-static void enter_at_start(struct vcpu *vcpu)
+/*
+ * Loads the guest and makes its registers those of a flat-tree start, as kexec has it: big-endian, 64-bit, real mode, R3 device
+ * tree, R4 where the kernel lies, R5 zero. All its frames are normal.
+ */
+void start_guest(void)
 {
-  vcpu->gpr[3] = GUEST_FDT;
-  vcpu->gpr[4] = KERNEL_BASE;
-  vcpu->gpr[5] = 0;
-  vcpu->hsrr0 = KERNEL_BASE;
-  vcpu->hsrr1 = MSR_SF;
+  load_guest();
+  for (u64 i = 0; i < sizeof vcpu / sizeof(u64); i++)
+    ((u64 *)&vcpu)[i] = 0;
+  vcpu.gpr[3] = GUEST_FDT;
+  vcpu.gpr[4] = KERNEL_BASE;
+  vcpu.hsrr0 = KERNEL_BASE;
+  vcpu.hsrr1 = MSR_SF;
+  partition_little_endian_interrupts(0);
 }
 
 void hypervisor_main(const void *fdt, u64 opal_base, u64 opal_entry)
 {
-  struct host host = {0};
   opal.base = opal_base;
   opal.entry = opal_entry;
   reserve(0, (u64)image_end);
@@ -73,8 +73,7 @@ void hypervisor_main(const void *fdt, u64 opal_base, u64 opal_entry)
   memory_init(host.memory);
 
   partition_init(host.has_ultravisor);
-  u64 memory = create_guest(&host);
   for (u64 gfn = 0; gfn < GFNS; gfn++)
-    gfn_init(gfn, memory + (gfn << PAGE_ORDER));
-  enter_at_start(&vcpu);
+    gfn_set(gfn, GFN_NORMAL, allocate(PAGE_BYTES, PAGE_BYTES));
+  start_guest();
 }

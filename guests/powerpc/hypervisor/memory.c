@@ -1,6 +1,6 @@
 /*
  * Memory that is given out once, from low addresses to high ones, around what is in use already; and single pages that
- * come back.
+ * come back, with what is in them.
  */
 #include "hypervisor.h"
 
@@ -37,7 +37,8 @@ static const struct range *collision(u64 start, u64 stop)
   return 0;
 }
 
-static void clear(u64 start, u64 stop)
+/* Whole pages. */
+void clear(u64 start, u64 stop)
 {
   for (u64 *word = (u64 *)start; word < (u64 *)stop; word += 4)
     word[0] = word[1] = word[2] = word[3] = 0;
@@ -64,6 +65,13 @@ u64 allocate(u64 bytes, u64 alignment)
 u64 allocate_page(void)
 {
   return free_count > 0 ? free_pages[--free_count] : allocate(PAGE_BYTES, PAGE_BYTES);
+}
+
+u64 allocate_zero_page(void)
+{
+  u64 ra = allocate_page();
+  clear(ra, ra + PAGE_BYTES);
+  return ra;
 }
 
 void free_page(u64 ra)

@@ -4,42 +4,9 @@
  */
 #include "hypervisor.h"
 
-enum gfn_state {
-  GFN_NORMAL,    /* in our page, readable by us */
-  GFN_SECURE,    /* the Ultravisor has it, and we have no page for it */
-  GFN_PAGED_OUT, /* the Ultravisor's too, but our page keeps the ciphertext */
-  GFN_SHARED,    /* in our page, by the guest's leave */
-};
-
 enum vm_state { VM_NORMAL, VM_TRANSIENT, VM_SECURE };
 
-static struct {
-  u64 ra; /* our page; 0 where there is none */
-  enum gfn_state state;
-} gfns[GFNS];
-
 static enum vm_state vm;
-
-static void set(u64 gfn, enum gfn_state state, u64 ra)
-{
-  gfns[gfn].state = state;
-  gfns[gfn].ra = ra;
-  if (state == GFN_NORMAL)
-    partition_map(gfn, ra);
-  else
-    partition_unmap(gfn);
-}
-
-void gfn_init(u64 gfn, u64 ra)
-{
-  set(gfn, GFN_NORMAL, ra);
-}
-
-/* The real address of a guest page that is not secret; 0 for all others. */
-u64 gfn_readable_page(u64 gfn)
-{
-  return gfn < GFNS && (gfns[gfn].state == GFN_NORMAL || gfns[gfn].state == GFN_SHARED) ? gfns[gfn].ra : 0;
-}
 
 static s64 uv_page_in(u64 gfn, u64 ra)
 {
@@ -66,12 +33,12 @@ static s64 check_page(u64 gpa, u64 flags, u64 known, u64 order)
 /* The guest shares a page: it gets one of ours. A secure page has none yet, and what it gets must not be its old one. */
 static s64 share(u64 gfn)
 {
-  u64 ra = gfns[gfn].state == GFN_SECURE ? allocate_page() : gfns[gfn].ra;
+  u64 ra = gfn_state(gfn) == GFN_SECURE ? allocate_page() : gfn_page(gfn);
   if (uv_page_in(gfn, ra) == U_SUCCESS) {
-    set(gfn, GFN_SHARED, ra);
+    gfn_set(gfn, GFN_SHARED, ra);
     return H_SUCCESS;
   }
-  if (gfns[gfn].state == GFN_SECURE)
+  if (gfn_state(gfn) == GFN_SECURE)
     free_page(ra);
   return H_PARAMETER;
 }
@@ -84,10 +51,10 @@ s64 svm_page_in(u64 gpa, u64 flags, u64 order)
     return status;
   if (flags & H_PAGE_IN_SHARED)
     return share(gfn);
-  if (gfns[gfn].state == GFN_SECURE || uv_page_in(gfn, gfns[gfn].ra) != U_SUCCESS)
+  if (gfn_state(gfn) == GFN_SECURE || uv_page_in(gfn, gfn_page(gfn)) != U_SUCCESS)
     return H_PARAMETER;
-  free_page(gfns[gfn].ra);
-  set(gfn, GFN_SECURE, 0);
+  free_page(gfn_page(gfn));
+  gfn_set(gfn, GFN_SECURE, 0);
   return H_SUCCESS;
 }
 
@@ -96,14 +63,14 @@ s64 svm_page_out(u64 gpa, u64 flags, u64 order)
 {
   u64 gfn = gpa >> PAGE_ORDER;
   s64 status = check_page(gpa, flags, 0, order);
-  if (status != H_SUCCESS || gfns[gfn].state != GFN_SECURE)
+  if (status != H_SUCCESS || gfn_state(gfn) != GFN_SECURE)
     return status;
   u64 ra = allocate_page();
   if (uv_page_out(gfn, ra) != U_SUCCESS) {
     free_page(ra);
     return H_PARAMETER;
   }
-  set(gfn, GFN_PAGED_OUT, ra);
+  gfn_set(gfn, GFN_PAGED_OUT, ra);
   return H_SUCCESS;
 }
 
@@ -123,17 +90,34 @@ s64 svm_init_done(void)
   if (vm != VM_TRANSIENT)
     return H_UNSUPPORTED;
   for (u64 gfn = 0; gfn < GFNS; gfn++)
-    if (gfns[gfn].state == GFN_NORMAL) {
-      free_page(gfns[gfn].ra);
-      set(gfn, GFN_SECURE, 0);
+    if (gfn_state(gfn) == GFN_NORMAL) {
+      free_page(gfn_page(gfn));
+      gfn_set(gfn, GFN_SECURE, 0);
     }
   vm = VM_SECURE;
   return H_SUCCESS;
 }
 
+/* What a frame held when it was normal, in a page of ours: the Ultravisor gives back what it was given. 0 if it does not. */
+static u64 given_back(u64 gfn)
+{
+  u64 ra = gfn_page(gfn);
+  if (gfn_state(gfn) == GFN_SECURE)
+    ra = allocate_page();
+  else if (uv_page_in(gfn, ra) != U_SUCCESS)
+    return 0;
+  return uv_page_out(gfn, ra) == U_SUCCESS ? ra : 0;
+}
+
+static void back_to_normal(u64 gfn)
+{
+  u64 ra = gfn_state(gfn) == GFN_SHARED ? gfn_page(gfn) : given_back(gfn);
+  gfn_set(gfn, GFN_NORMAL, ra ? ra : allocate_zero_page());
+}
+
 /*
  * The guest stays normal and goes on where it asked. Its pages come back: the Ultravisor returns what it was given, since
- * nothing in it is secret yet.
+ * nothing in it is secret yet. First those that are in secure memory, so that it has room to decrypt the others.
  */
 s64 svm_init_abort(void)
 {
@@ -141,13 +125,62 @@ s64 svm_init_abort(void)
     return H_UNSUPPORTED;
   if (vm == VM_SECURE)
     return H_STATE;
-  for (u64 gfn = 0; gfn < GFNS; gfn++) {
-    u64 ra = gfns[gfn].state == GFN_SECURE ? allocate_page() : gfns[gfn].ra;
-    if (gfns[gfn].state == GFN_SECURE)
-      uv_page_out(gfn, ra);
-    set(gfn, GFN_NORMAL, ra);
-  }
+  for (u64 gfn = 0; gfn < GFNS; gfn++)
+    if (gfn_state(gfn) == GFN_SECURE)
+      back_to_normal(gfn);
+  for (u64 gfn = 0; gfn < GFNS; gfn++)
+    if (gfn_state(gfn) != GFN_NORMAL)
+      back_to_normal(gfn);
   ultracall(UV_SVM_TERMINATE, GUEST_LPID, 0, 0, 0, 0);
   vm = VM_NORMAL;
   return H_PARAMETER;
+}
+
+/* The guest touched a page that we had the Ultravisor forget. Whether it has it again. */
+int svm_shared_fault(u64 gpa)
+{
+  u64 gfn = gpa >> PAGE_ORDER;
+  return gfn < GFNS && gfn_state(gfn) == GFN_SHARED && uv_page_in(gfn, gfn_page(gfn)) == U_SUCCESS;
+}
+
+/* Moves the next shared page elsewhere, as a host does that makes room; the guest does not notice. */
+void svm_move_shared_page(void)
+{
+  static u64 last;
+  u64 gfn = last;
+  do {
+    gfn = (gfn + 1) % GFNS;
+    if (gfn == last)
+      return;
+  } while (gfn_state(gfn) != GFN_SHARED);
+  last = gfn;
+  if (ultracall(UV_PAGE_INVAL, GUEST_LPID, gfn << PAGE_ORDER, PAGE_ORDER, 0, 0) != U_SUCCESS)
+    return;
+  u64 old = gfn_page(gfn), ra = allocate_page();
+  for (u64 i = 0; i < PAGE_BYTES / sizeof(u64); i++)
+    ((u64 *)ra)[i] = ((u64 *)old)[i];
+  gfn_set(gfn, GFN_SHARED, ra);
+  free_page(old);
+}
+
+/*
+ * Ends the secure VM, as KVM_PPC_SVM_OFF does: nothing of it is left but what it shared, and all pages of ours that it had are
+ * ours again, to begin anew with.
+ */
+void svm_off(void)
+{
+  if (vm == VM_NORMAL)
+    return;
+  ultracall(UV_UNREGISTER_MEM_SLOT, GUEST_LPID, 0, 0, 0, 0);
+  s64 status = ultracall(UV_SVM_TERMINATE, GUEST_LPID, 0, 0, 0, 0);
+  if (status != U_SUCCESS)
+    panic("UV_SVM_TERMINATE answered", status);
+  for (u64 gfn = 0; gfn < GFNS; gfn++) {
+    enum gfn_state state = gfn_state(gfn);
+    if (state == GFN_PAGED_OUT)
+      clear(gfn_page(gfn), gfn_page(gfn) + PAGE_BYTES);
+    gfn_set(gfn, GFN_NORMAL, state == GFN_SECURE ? allocate_zero_page() : gfn_page(gfn));
+  }
+  partition_write();
+  vm = VM_NORMAL;
 }

@@ -40,6 +40,8 @@
 #define SPR_SPRG3 275
 #define SPR_HSPRG0 304
 #define SPR_HSPRG1 305
+#define SPR_HDSISR 306
+#define SPR_HDAR 307
 #define SPR_HDEC 310
 #define SPR_HSRR0 314
 #define SPR_HSRR1 315
@@ -50,12 +52,15 @@
 #define SPR_EBBHR 804
 #define SPR_EBBRR 805
 #define SPR_TAR 815
+#define SPR_ASDR 816
 
 /* LPCR */
 #define LPCR_LPES 0x8
 #define LPCR_GTSE 0x400
+#define LPCR_LD 0x20000
 #define LPCR_HR 0x100000
 #define LPCR_UPRT 0x400000
+#define LPCR_ILE 0x2000000
 
 /* Interrupt vectors */
 #define VECTOR_DATA_STORAGE 0x300
@@ -67,6 +72,7 @@
 #define VECTOR_HDEC 0x980
 #define VECTOR_PRIVILEGED_DOORBELL 0xA00
 #define VECTOR_SYSCALL 0xC00
+#define VECTOR_HV_DATA_STORAGE 0xE00
 
 /* Partition table entry and radix tree; doublewords are big-endian in memory. */
 #define PATE_HR 0x8000000000000000
@@ -87,10 +93,12 @@
 #define UV_ESM 0xF110
 #define UV_RETURN 0xF11C
 #define UV_REGISTER_MEM_SLOT 0xF120
+#define UV_UNREGISTER_MEM_SLOT 0xF124
 #define UV_PAGE_IN 0xF128
 #define UV_PAGE_OUT 0xF12C
 #define UV_SHARE_PAGE 0xF130
 #define UV_UNSHARE_PAGE 0xF134
+#define UV_PAGE_INVAL 0xF138
 #define UV_SVM_TERMINATE 0xF13C
 #define UV_ESMB_GET_FILE 0xF14C
 #define U_SUCCESS 0
@@ -133,6 +141,8 @@
 #define H_PARAMETER (-4)
 #define H_P2 (-55)
 #define H_P3 (-56)
+#define H_P4 (-57)
+#define H_UNSUPPORTED_FLAG_START (-256)
 #define H_UNSUPPORTED (-67)
 #define H_STATE (-75)
 
