@@ -22,6 +22,7 @@ import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor
 import { OptionError } from './machine/types.ts';
 import type { Attack } from './powerpc/kvm/hostile/attack.ts';
 import type { Hostile } from './powerpc/kvm/hostile/hostile.ts';
+import type { SecurePfns } from './powerpc/machine.ts';
 import { type EsmBlobOption, PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
 import type { EsmScope } from './powerpc/ultravisor/context.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
@@ -39,7 +40,7 @@ export { chromeTrace } from './trace/chrome.ts';
 export type { TraceEvent, TraceSink } from './trace/events.ts';
 export { JsonLinesTrace } from './trace/json-lines.ts';
 export { MemoryTrace } from './trace/memory.ts';
-export type { ImageFile, PageCipher };
+export type { ImageFile, PageCipher, SecurePfns };
 export { OptionError };
 
 /** Architectures that there are. */
@@ -72,6 +73,8 @@ export interface MachineOptions {
    * Default `all`.
    */
   readonly esmScope?: EsmScope;
+  /** How many secure-PFNs our hypervisor has: `guests`, enough for all; `memory`, as Linux; or a number. Default `guests`. */
+  readonly securePfns?: SecurePfns;
   readonly trace?: TraceSink;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
@@ -339,6 +342,7 @@ class PowerBackedMachine implements Machine {
       cipher: this.#options.cipher ?? 'iapm',
       ...(this.#options.uvKey !== undefined && { uvKey: machineKey(this.#options.uvKey) }),
       esmScope: this.#options.esmScope ?? 'all',
+      ...(this.#options.securePfns !== undefined && { securePfns: this.#options.securePfns }),
       trace: this.#options.trace ?? null,
       ...(watch && { watch }),
       ...(this.#options.attack && { attack: this.#options.attack }),

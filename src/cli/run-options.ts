@@ -21,6 +21,7 @@ interface RunOptions {
   readonly uvKey?: string;
   readonly esmScope: string;
   readonly esmBlob: string;
+  readonly securePfns: string;
   readonly cmdline: string;
   readonly initrd?: string;
   readonly disk?: readonly string[];
@@ -117,6 +118,11 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
     )
     .option('--esm-blob <file>', 'ESM blob for the device tree; or auto, or none (see below)', 'auto')
     .option('--esm-scope <what>', 'what a VM takes along when it becomes secure: all, or what is verified', 'all')
+    .option(
+      '--secure-pfns <n>',
+      'secure pages that our hypervisor has names for: guests (enough for all), memory (as Linux), or a number',
+      'guests',
+    )
     .option('--cpus <n>', 'virtual CPUs of each guest', '1')
     .option('--cmdline <string>', 'kernel command line', '')
     .option('--initrd <file>', 'initial RAM disk; with --role host, what the hypervisor is to run')
@@ -140,6 +146,15 @@ function collect(value: string, others: readonly string[] = []): readonly string
 }
 
 const ESM_BLOB_WORDS = ['auto', 'none'] as const;
+
+const SECURE_PFNS = ['guests', 'memory'] as const;
+const MOST_SECURE_PFNS = 65536;
+
+/** @throws UsageError */
+function parseSecurePfns(text: string): number {
+  if (!/^\d/.test(text)) throw new UsageError(`--secure-pfns: "${text}" is none of guests, memory, or a number`);
+  return parseCount('--secure-pfns', text, MOST_SECURE_PFNS);
+}
 
 /** The key as it stands in its file, which has been looked at. @throws UsageError */
 function readUvKey(file: string): string {
@@ -166,6 +181,7 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
     secureMemory: parseSize('--secure-memory', options.secureMemory),
     cipher: parseChoice('--cipher', options.cipher, PAGE_CIPHERS),
     esmScope: parseChoice('--esm-scope', options.esmScope, ['all', 'verified']),
+    securePfns: SECURE_PFNS.find((word) => word === options.securePfns) ?? parseSecurePfns(options.securePfns),
     ...(options.uvKey !== undefined && { uvKey: readUvKey(options.uvKey) }),
     role,
     interpret: options.interpret ?? false,
@@ -216,7 +232,7 @@ function remarksOn({ seed }: RunOptions, machine: MachineOptions, given: (name: 
   const remarks: string[] = [];
   if (given('secureMemory') && !machine.protected) remarks.push('--secure-memory does nothing without --protected');
   if (given('cipher') && !machine.protected) remarks.push('--cipher does nothing without --protected');
-  for (const name of ['uvKey', 'esmBlob', 'esmScope'] as const) {
+  for (const name of ['uvKey', 'esmBlob', 'esmScope', 'securePfns'] as const) {
     const option = `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
     if (given(name) && !machine.protected) remarks.push(`${option} does nothing without --protected`);
   }

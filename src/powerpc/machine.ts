@@ -105,12 +105,23 @@ export interface HostOptions {
   readonly esmBlob?: EsmBlobOption;
 }
 
+/**
+ * The pool of secure-PFNs, of which KVM takes one for each frame that is Secure and paged in:
+ * - `guests`: enough for all frames of all guests, however little secure memory there is: the Ultravisor pages out;
+ * - `memory`: one for each page of secure memory, as Linux has them by the device tree's `secure-memory-ranges`;
+ * - a number of 64 KiB pages.
+ * Where it runs out, H_SVM_PAGE_IN gives H_PARAMETER, H_SVM_INIT_DONE H_STATE, and a plugged slot is not the SVM's.
+ */
+export type SecurePfns = 'guests' | 'memory' | number;
+
 /** A POWER9 machine. */
 export interface PowerMachineOptions {
   /** The Protected Execution Facility is offered: SMFCTRL[E], secure memory and an Ultravisor. */
   readonly protected: boolean;
   /** Bytes of secure memory, a multiple of 64 KiB; used only with `protected`. */
   readonly secureMemory: number;
+  /** How many secure-PFNs the native hypervisor has. Default `guests`. */
+  readonly securePfns?: SecurePfns;
   readonly software:
     | { readonly role: 'guest'; readonly guests: readonly GuestOptions[] }
     | ({ readonly role: 'host' } & HostOptions);
@@ -224,7 +235,7 @@ export class PowerMachine {
             memory: [{ base: 0 as RealAddress, size: sizeOf(regions, 'normal') }],
             cpus: cpuCount,
             ultravisor: options.protected,
-            secureMemory: options.protected ? Math.max(options.secureMemory, guestMemory(software)) : 0,
+            secureMemory: securePfnBytes(options),
             random: this.#random.stream(RANDOM_STREAM.normalGuest),
             trace,
             ...(options.pageMerging && { pageMerging: DEFAULT_PAGE_MERGING }),
@@ -465,6 +476,18 @@ function makeStore(bytes: number): Store {
  * KVM's secure PFNs are names, one for each secure frame number of a guest, and the Ultravisor takes a frame for one when it is first needed: so there
  * may be more names than secure memory.
  */
+/** Bytes that the secure-PFNs of KVM name. */
+function securePfnBytes({
+  protected: isProtected,
+  secureMemory,
+  securePfns = 'guests',
+  software,
+}: PowerMachineOptions): number {
+  if (!isProtected) return 0;
+  if (typeof securePfns === 'number') return securePfns * UV_PAGE_SIZE;
+  return securePfns === 'memory' ? secureMemory : Math.max(secureMemory, guestMemory(software));
+}
+
 function guestMemory(software: PowerMachineOptions['software']): number {
   return software.role === 'host'
     ? 0

@@ -153,6 +153,7 @@ describe('bad input gets one line that names place and reason, and status 2', ()
     [['run', '--max-instructions', '-1', HELLO], '--max-instructions: "-1" is no number from 1 to 9007199254740991'],
     [['run', '--role', 'host', HELLO, HELLO], '--role host: there can be one hypervisor only'],
     [['run', '--protected', '--secure-memory', '64K', HELLO], '--secure-memory: the Ultravisor itself needs 256 KiB'],
+    [['run', '--secure-pfns', 'few', HELLO], '--secure-pfns: "few" is none of guests, memory, or a number'],
     [['run'], "missing required argument 'image'"],
     [['dance'], "unknown command 'dance'"],
     [['run', '--frobnicate', HELLO], "unknown option '--frobnicate'"],

@@ -1,6 +1,8 @@
 import { H_REGISTER_VPA_FUNCTION as FUNCTION, gfnOf, guestPhysical, H_CODE } from '../abi.ts';
+import { gfnState } from './gfn.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
 import type { HcallHandler, HcallRequest } from './hcall-types.ts';
+import { frameOf } from './memslot.ts';
 import type { RegisteredArea, Vcpu, Vm } from './vm.ts';
 
 /** Layout of a VPA: its size (16 bits) and that of the two others (32 bits), a flags byte, the yield count (power-pef.md 9.5). */
@@ -18,7 +20,7 @@ type Area = 'vpa' | 'dtl' | 'slbShadow';
 
 /**
  * H_REGISTER_VPA: areas that vCPU and hypervisor share. The page is pinned as long as it is registered. A secure guest has to have shared it
- * before, or the hypervisor finds ciphertext in it (power-pef.md 9.4, 9.5).
+ * before, else H_PARAMETER (power-pef.md 9.4, 9.5).
  */
 export const hRegisterVpa: HcallHandler = (request) => {
   const { vm, args } = request;
@@ -67,7 +69,7 @@ export function readYieldCount(memory: GuestMemory, vm: Vm, vcpu: Vcpu): bigint 
 }
 
 function registerVpa({ ctx, vm }: HcallRequest, vcpu: Vcpu, address: bigint): number {
-  if (!usableAddress(address)) return H_CODE.H_PARAMETER;
+  if (!usableAddress(vm, address)) return H_CODE.H_PARAMETER;
   const { memory } = ctx.kvm;
   const size = memory.readU32(vm, address + BigInt(SIZE_OFFSET)) >>> 16;
   if (size < VPA_MIN_SIZE || address / PAGE_4K !== (address + BigInt(size) - 1n) / PAGE_4K) return H_CODE.H_PARAMETER;
@@ -85,7 +87,7 @@ function registerOther(
   address: bigint,
   minimum: number,
 ): number {
-  if (!usableAddress(address)) return H_CODE.H_PARAMETER;
+  if (!usableAddress(vm, address)) return H_CODE.H_PARAMETER;
   const length = ctx.kvm.memory.readU32(vm, address + BigInt(SIZE_OFFSET));
   if (length < minimum) return H_CODE.H_PARAMETER;
   if (area === 'slbShadow' && address / PAGE_4K !== (address + BigInt(length) - 1n) / PAGE_4K)
@@ -94,8 +96,12 @@ function registerOther(
   return replace(vm, vcpu, area, { gpa: Number(address), length });
 }
 
-function usableAddress(address: bigint): boolean {
-  return address !== 0n && address % CACHE_LINE === 0n && guestPhysical(address) !== undefined;
+/** Of a secure guest only what it shared will do: what would be written to any other page would cost the guest that page. */
+function usableAddress(vm: Vm, address: bigint): boolean {
+  const gpa = guestPhysical(address);
+  if (gpa === undefined || address === 0n || address % CACHE_LINE !== 0n) return false;
+  const frame = frameOf(vm.slots, gfnOf(gpa));
+  return vm.secureGuest === 0 || frame === undefined || gfnState(frame.slot.pfns[frame.index]) === 'shared';
 }
 
 function replace(vm: Vm, vcpu: Vcpu, area: Area, next: RegisteredArea | null): number {

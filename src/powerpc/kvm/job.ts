@@ -160,11 +160,15 @@ export interface InitDoneJob extends JobRecord {
 export interface InitAbortJob extends JobRecord {
   readonly kind: 'init-abort';
   readonly lpid: number;
-  step: 'start' | 'drop' | 'terminate';
-  /** The next frame to look at. */
+  /**
+   * First all that is paged in goes `out`. Then what was out before comes `in`, for which there is room by then, and goes out `again`: what
+   * comes out of an aborted SVM is in plain.
+   */
+  step: 'start' | 'out' | 'in' | 'again' | 'terminate';
+  /** The frame at hand. */
   slot: number;
   index: number;
-  /** The normal page while UV_PAGE_OUT is under way. */
+  /** Its normal page while an ultracall is under way. */
   page: RealAddress | null;
 }
 

@@ -34,7 +34,7 @@ export interface KvmOptions {
   readonly cpus: number;
   /** The device tree has `/ibm,ultravisor`: partition table and secure VMs go through ultracalls. */
   readonly ultravisor: boolean;
-  /** Bytes of secure memory, from the device tree; 0 without. */
+  /** Bytes that secure-PFNs name, as many as secure memory has in KVM; 0 without. */
   readonly secureMemory: number;
   /** The source of H_RANDOM for normal guests. */
   readonly random: (bytes: number) => Uint8Array;

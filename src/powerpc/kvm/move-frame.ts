@@ -34,11 +34,16 @@ export function sharedFrame(kvm: KvmState, frame: Frame, page: RealAddress): voi
   frame.slot.pages[frame.index] = page;
 }
 
-/** The frame is Normal now; `page` replaces the secure-PFN of one that was paged in. */
+/**
+ * The frame is Normal now. One that was Secure has `page`, in plain, or zeros: what is in a Normal frame is never encrypted (seed 000, 1), so
+ * ciphertext is dropped.
+ */
 export function normalFrame(kvm: KvmState, frame: Frame, page: RealAddress | undefined): void {
-  if (isUvmem(frame.slot.pfns[frame.index])) {
+  if (gfnState(frame.slot.pfns[frame.index]) === 'secure') {
+    const ciphertext = framePage(frame);
     leaveUvmem(kvm, frame);
     frame.slot.pages[frame.index] = page ?? NO_PAGE;
+    if (ciphertext !== undefined && ciphertext !== page) kvm.pages.free(ciphertext);
   }
   setPfn(frame, 'abort-or-terminate', 0n);
 }

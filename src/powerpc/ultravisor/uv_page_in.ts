@@ -30,6 +30,9 @@ const ATTRIBUTES_OF: ReadonlyMap<bigint, number> = new Map([
  * UV_PAGE_IN: R4 lpid, R5 src_ra, R6 dest_gpa, R7 flags, R8 order (3.10). Order of checks: order, flags, src_ra, lpid,
  * state of the SVM, dest_gpa, state of the page.
  *
+ * After an aborted UV_ESM only what was paged out still comes in, U_STATE for all else: UV_PAGE_OUT then gives it back in the clear, and
+ * the normal VM has its memory (seed 000, 1: what is in a normal GFN is never encrypted).
+ *
  * CACHE_INHIBITED and WRITE_PROTECTION are attributes of the SVM's mapping from then on, CACHE_ENABLED is the normal one; both cache flags
  * together are U_P4. U_BUSY if there is no secure frame for the page.
  */
@@ -41,11 +44,10 @@ export function uvPageIn(uv: UvContext, port: RegisterPort): Outcome {
   if (source === undefined) return U_P2;
   const svm = svmOf(uv, port.gpr(4));
   if (svm === undefined) return U_PARAMETER;
-  if (svm.state === 'ABORT') return U_STATE;
   const gfn = registeredFrame(svm, port.gpr(6));
-  if (gfn === undefined) return U_P3;
-  const page = pageAt(svm, gfn);
-  if (page === undefined) return U_P3;
+  const page = gfn === undefined ? undefined : pageAt(svm, gfn);
+  if (svm.state === 'ABORT' && page?.state !== 'PAGEDOUT') return U_STATE;
+  if (gfn === undefined || page === undefined) return U_P3;
 
   switch (page.state) {
     case 'SECURE':

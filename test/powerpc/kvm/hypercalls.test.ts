@@ -148,6 +148,19 @@ describe('H_REGISTER_VPA', () => {
     expect(m.calls).toEqual([]);
     expect(m.kvm.memory.readU32(m.vm, AREA + 0x100)).toBe(1);
   });
+
+  it.each([
+    VPA,
+    DTL,
+  ])('of an SVM that did not share the page is refused, and its page stays where it is: %i', (kind) => {
+    const m = booted();
+    m.secure();
+    m.calls.length = 0;
+    const before = m.snapshot();
+    expect(m.upcall('H_REGISTER_VPA', kind, 0, AREA)).toBe(H_CODE.H_PARAMETER);
+    expect(m.calls).toEqual([]);
+    expect(m.snapshot()).toBe(before);
+  });
 });
 
 describe('H_CEDE, H_PROD, H_CONFER', () => {

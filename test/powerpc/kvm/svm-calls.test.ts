@@ -292,6 +292,53 @@ describe('H_SVM_INIT_ABORT', () => {
     expect(m.kvm.memory.read(m.vm, 3 * PAGE, 1)).toEqual(Uint8Array.of(0));
   });
 
+  /** A Transient VM with frames 3 and 4 out, and 5 in. */
+  function pagedOut() {
+    const m = booted();
+    for (const gfn of [3, 4, 5]) m.kvm.memory.write(m.vm, gfn * PAGE, Uint8Array.of(gfn));
+    m.transient(3, 4, 5);
+    for (const gfn of [3, 4]) expect(m.upcall('H_SVM_PAGE_OUT', gfn * PAGE, 0, 16)).toBe(0);
+    for (const gfn of [3, 4]) m.view.write(m.page(gfn) as RealAddress, Uint8Array.of(0xcc));
+    m.calls.length = 0;
+    return m;
+  }
+  const gfnOfCall = ({ args }: { args: readonly bigint[] }) => Number(args[2]) / PAGE;
+
+  it('has what was paged out decrypted: first the others leave secure memory, then each comes in and goes out again', () => {
+    const m = pagedOut();
+    m.answer = ({ name, args }) => {
+      if (name === 'UV_PAGE_OUT') m.view.write(Number(args[1]) as RealAddress, Uint8Array.of(Number(args[2]) / PAGE));
+      return 0;
+    };
+    const used = m.kvm.pages.used;
+    expect(m.call('H_SVM_INIT_ABORT')).toBe(H_CODE.H_PARAMETER);
+    expect(
+      m.calls.map((call) => (call.name === 'UV_SVM_TERMINATE' ? call.name : [call.name, gfnOfCall(call)])),
+    ).toEqual([
+      ['UV_PAGE_OUT', 5],
+      ['UV_PAGE_IN', 3],
+      ['UV_PAGE_OUT', 3],
+      ['UV_PAGE_IN', 4],
+      ['UV_PAGE_OUT', 4],
+      'UV_SVM_TERMINATE',
+    ]);
+    for (const gfn of [3, 4, 5]) expect(m.kvm.memory.read(m.vm, gfn * PAGE, 1)).toEqual(Uint8Array.of(gfn));
+    expect(m.kvm.pages.used).toBe(used + 1);
+  });
+
+  it.each([
+    'UV_PAGE_IN',
+    'UV_PAGE_OUT',
+  ])('leaves no ciphertext in the normal VM where %s is refused: zeros', (refuses) => {
+    const m = pagedOut();
+    m.answer = ({ name }) => (name === refuses ? U_CODE.U_BUSY : 0);
+    expect(m.call('H_SVM_INIT_ABORT')).toBe(H_CODE.H_PARAMETER);
+    for (const gfn of [3, 4]) {
+      expect(m.pfn(gfn)).toBe(0n);
+      expect(m.kvm.memory.read(m.vm, gfn * PAGE, 1)).toEqual(Uint8Array.of(0));
+    }
+  });
+
   it('the VM can then try again', () => {
     const m = booted();
     m.transient(3);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readFdt, u32Value } from '../../../src/image/fdt.ts';
 import { AccessRefused, type RealAddress } from '../../../src/machine/types.ts';
-import { HCALL, MSR, RADIX_ROOT, SECURE_ADDRESS_BIT, SPR, SRR1 } from '../../../src/powerpc/abi.ts';
+import { HCALL, MSR, RADIX_ROOT, SECURE_ADDRESS_BIT, SPR, SRR1, U_CODE } from '../../../src/powerpc/abi.ts';
 import {
   ESM_NIA,
   GUEST_FRAMES,
@@ -230,6 +230,33 @@ describe('UV_ESM aborted (6.1 A1-A4)', () => {
     expect(m.pate()).toEqual([HV_PATE.dw0, HV_PATE.dw1]);
     const { total, free } = m.uv.report().secureFrames;
     expect(total - free).toBe(1);
+  });
+
+  it('what was paged out comes in once more, and goes out in the clear; all else stays out (seed 000, 1 and 4)', () => {
+    const m = new Machine();
+    const KERNEL_GFN = Number(KERNEL) / PAGE;
+    const given = m.hv.read(m.ra(KERNEL_GFN), PAGE);
+    m.serve = (number) => {
+      if (number !== HCALL.H_SVM_INIT_DONE) return undefined;
+      expect(m.pageOut(KERNEL_GFN)).toBe(0);
+      return -4;
+    };
+    m.startEsm();
+    while (m.svmState() !== 'ABORT') m.answer();
+    expect(m.hv.read(m.ra(KERNEL_GFN), PAGE)).not.toEqual(given);
+    const before = m.dump();
+    for (const gfn of [0, 1, 6]) expect(m.pageIn(gfn)).toBe(U_CODE.U_STATE);
+    expect(m.pageIn(100, m.newPage())).toBe(U_CODE.U_STATE);
+    expect(m.dump()).toBe(before);
+
+    const changed = m.newPage();
+    m.hv.write(changed, m.hv.read(m.ra(KERNEL_GFN), PAGE));
+    m.hv.write((changed + 5) as RealAddress, Uint8Array.of(m.hv.read((changed + 5) as RealAddress, 1)[0] ^ 1));
+    expect(m.pageIn(KERNEL_GFN, changed)).toBe(U_CODE.U_P3);
+    expect(m.pageIn(KERNEL_GFN)).toBe(0);
+    expect(m.pageIn(KERNEL_GFN)).toBe(U_CODE.U_STATE);
+    expect(m.pageOut(KERNEL_GFN)).toBe(0);
+    expect(m.hv.read(m.ra(KERNEL_GFN), PAGE)).toEqual(given);
   });
 
   it('enters the hypervisor with the guest registers unmasked, S=0 and LEV=1 (A2)', () => {
