@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { benchHypercalls } from './hypercalls.js';
 import { benchKernels, KERNELS } from './kernels.js';
 import { DIST } from './ours.js';
+import { benchPager } from './pager.js';
 import { benchSecure } from './secure.js';
 import { benchStart } from './start.js';
 import { benchUltravisor } from './ultravisor.js';
@@ -14,6 +15,7 @@ const BENCHES = {
   start: benchStart,
   hypercalls: benchHypercalls,
   secure: benchSecure,
+  pager: benchPager,
   ultravisor: benchUltravisor,
   kernels: benchKernels,
 };

@@ -79,8 +79,9 @@ typed goes to the first.
 Verified start:
   A VM becomes secure only with an ESM blob that proves its kernel, initrd, command line and RTAS, made for the key of
   this machine ("cloister help image esmb"); the blob comes before the initrd, or with --esm-blob in a place of its own.
-  A machine without --uv-key has a key that everybody has, and with --esm-blob auto a guest that brings no blob gets one
-  that proves what this command line names. --esm-blob none does without.
+  A machine without --uv-key has the development key, WHOSE PRIVATE HALF IS PUBLIC: whoever has Cloister can read and make
+  blobs for it, so it proves nothing and keeps nothing secret. With --esm-blob auto a guest on such a machine that brings no
+  blob gets one that proves what this command line names. --esm-blob none does without.
 
 Hypervisors, for --hypervisor:
 ${hypervisorHelp()}
@@ -228,7 +229,15 @@ function checkOutputs(images: readonly string[], { initrd, disk = [], trace, rep
   if (report !== undefined) requireDistinct('--report', report, trace === undefined ? inputs : [...inputs, trace]);
 }
 
-function remarksOn({ seed }: RunOptions, machine: MachineOptions, given: (name: string) => boolean): readonly string[] {
+/** Said whenever it is the development key that a guest becomes secure with, unless a blob was named. */
+const PUBLIC_KEY =
+  'no --uv-key: ESM blobs are made with the development key, which is public: it proves and hides nothing';
+
+function remarksOn(
+  { seed, esmBlob }: RunOptions,
+  machine: MachineOptions,
+  given: (name: string) => boolean,
+): readonly string[] {
   const remarks: string[] = [];
   if (given('secureMemory') && !machine.protected) remarks.push('--secure-memory does nothing without --protected');
   if (given('cipher') && !machine.protected) remarks.push('--cipher does nothing without --protected');
@@ -237,6 +246,7 @@ function remarksOn({ seed }: RunOptions, machine: MachineOptions, given: (name: 
     if (given(name) && !machine.protected) remarks.push(`${option} does nothing without --protected`);
   }
   if (given('entry') && machine.role === 'host') remarks.push('--entry does nothing with --role host');
+  if (machine.protected && machine.uvKey === undefined && esmBlob === 'auto') remarks.push(PUBLIC_KEY);
   if (seed === 'random') remarks.push(`--seed ${machine.seed}`);
   return remarks;
 }

@@ -69,7 +69,7 @@ describe('cloister run --hypervisor', () => {
       /^cloister: curious: saw 4 of the guest's random numbers, first in R4 at instruction \d+\n$/,
     );
     const secure = cloister('run', '--protected', '--hypervisor', 'curious', ...SECRET);
-    expect(secure.err).toMatch(/^cloister: curious: saw none of the guest's random numbers in \d+ looks\n$/);
+    expect(secure.err).toMatch(/\ncloister: curious: saw none of the guest's random numbers in \d+ looks\n$/);
     expect(secure.out).toContain('ran as a secure VM');
   });
 
@@ -78,7 +78,7 @@ describe('cloister run --hypervisor', () => {
     const file = join(scratch, 'run.json');
     const run = cloister('run', '--protected', '--hypervisor', 'read-memory', '--report', file, ...SECRET);
     expect(run.out).toContain('secret intact');
-    expect(run.err).toMatch(/^cloister: read-memory: load \d+ times, 512 refused; holds \d+ bytes\n$/);
+    expect(run.err).toMatch(/\ncloister: read-memory: load \d+ times, 512 refused; holds \d+ bytes\n$/);
     const { attack, refused } = JSON.parse(readFileSync(file, 'utf8')).hypervisorSaw;
     expect(attack).toMatchObject({ name: 'read-memory', attempts: { load: { refused: 512 } } });
     expect(refused).toEqual({ hypervisor: 512 });
