@@ -59,10 +59,10 @@ export interface AccessExits {
   readonly fault: () => void;
 }
 
-function tlbEntry(b: FunctionBuilder, context: Expr<I32>, currentTlb: Expr<I32>, parts: AccessParts): Expr<I32> {
-  const tlb = parts.space === 0 ? currentTlb : i32.load(context, CONTEXT.dataTlb + 4 * parts.space);
+function tlbEntry(b: FunctionBuilder, { context, current }: DataTlb, parts: AccessParts): Expr<I32> {
+  const tlb = parts.space === 0 ? current : i32.load(context, CONTEXT.dataTlb + 4 * parts.space);
   const index = i32.and(
-    i32.shrU(low32(parts.address), i32.const(PAGE_SHIFT - DATA_TLB.entryShift)),
+    i32.wrap(i64.shrU(parts.address, i64.const(PAGE_SHIFT - DATA_TLB.entryShift))),
     i32.const((DATA_TLB.entries - 1) << DATA_TLB.entryShift),
   );
   return b.let(i32.add(tlb, index));
@@ -77,34 +77,55 @@ function slowArguments(parts: AccessParts): Expr[] {
   return [low32(parts.address), high32(parts.address), i32.const(parts.size | (parts.space << 8))];
 }
 
+/** Which TLB an access uses. */
+export interface DataTlb {
+  readonly context: Expr<I32>;
+  /** Host address of the current space's TLB. */
+  readonly current: Expr<I32>;
+  /** The linear addend of the current space's TLB, null where its linear tags are not used. */
+  readonly linear: Expr<I32> | null;
+}
+
 /**
  * Emits a load: inline TLB check, slow path, then the access.
- * @returns the value, zero- or sign-extended to 64 bits and let-bound
+ * @returns the value, zero- or sign-extended to 64 bits, in a local of the current scope
  */
 export function emitLoad(
   b: FunctionBuilder,
-  context: Expr<I32>,
-  currentTlb: Expr<I32>,
+  tlb: DataTlb,
   slow: SlowPaths,
   parts: AccessParts,
   signed: boolean,
   exits: AccessExits,
 ): Expr<I64> {
-  const entry = tlbEntry(b, context, currentTlb, parts);
-  const host = b.temp(I32);
-  b.set(host, i32.add(low32(parts.address), i32.load(entry, DATA_TLB.addend)));
-  b.if(
-    misses(parts, i64.load(entry, DATA_TLB.readBase)),
-    () => {
-      exits.beforeSlow();
-      b.callStatement(slow.load, slowArguments(parts));
-      b.popTo(host);
-      b.if(i32.eqz(localGet(I32, host)), exits.fault, undefined, 'unlikely');
-    },
-    undefined,
-    'unlikely',
-  );
-  return b.let(ordered(b, localGet(I32, host), parts, signed));
+  const entry = tlbEntry(b, tlb, parts);
+  const value = b.temp(I64);
+  const read = (host: Expr<I32>): void => b.set(value, ordered(b, host, parts, signed));
+  const readThroughEntry = (): void =>
+    b.if(
+      misses(parts, i64.load(entry, DATA_TLB.base)),
+      () => {
+        exits.beforeSlow();
+        const host = b.temp(I32);
+        b.callStatement(slow.load, slowArguments(parts));
+        b.popTo(host);
+        b.if(i32.eqz(localGet(I32, host)), exits.fault, undefined, 'unlikely');
+        read(localGet(I32, host));
+      },
+      () => read(i32.add(low32(parts.address), i32.load(entry, DATA_TLB.addend))),
+      'unlikely',
+    );
+  const linear = parts.space === 0 ? tlb.linear : null;
+  if (linear === null) readThroughEntry();
+  else {
+    b.if(
+      misses(parts, i64.load(entry, DATA_TLB.linearRead)),
+      readThroughEntry,
+      () => read(i32.add(low32(parts.address), linear)),
+      'unlikely',
+    );
+  }
+  return localGet(I64, value);
 }
 
 function ordered(b: FunctionBuilder, host: Expr<I32>, parts: AccessParts, signed: boolean): Expr<I64> {
@@ -129,8 +150,7 @@ export interface StoreExits extends AccessExits {
 /** Emits a store of the low `size` bytes of `value`. */
 export function emitStore(
   b: FunctionBuilder,
-  context: Expr<I32>,
-  currentTlb: Expr<I32>,
+  tlb: DataTlb,
   slow: SlowPaths,
   parts: AccessParts,
   value: Expr<I64>,
@@ -147,19 +167,28 @@ export function emitStore(
         : i32.wrap(value);
   const kept = b.let(bytes);
   const op = parts.size === 8 ? OP.i64_store : NARROW_STORE[parts.size];
-  const entry = tlbEntry(b, context, currentTlb, parts);
+  const entry = tlbEntry(b, tlb, parts);
+  const writeThroughEntry = (): void =>
+    b.if(
+      i32.or(misses(parts, i64.load(entry, DATA_TLB.base)), i32.eqz(i32.load(entry, DATA_TLB.writable))),
+      () => {
+        exits.beforeSlow();
+        b.store(op, tlb.context, kept, CONTEXT.bounce);
+        const done = b.temp(I32);
+        b.callStatement(slow.store, slowArguments(parts));
+        b.popTo(done);
+        b.if(i32.eqz(localGet(I32, done)), exits.fault, undefined, 'unlikely');
+        exits.afterSlow?.(localGet(I32, done));
+      },
+      () => b.store(op, i32.add(low32(parts.address), i32.load(entry, DATA_TLB.addend)), kept),
+      'unlikely',
+    );
+  const linear = parts.space === 0 ? tlb.linear : null;
+  if (linear === null) return writeThroughEntry();
   b.if(
-    misses(parts, i64.load(entry, DATA_TLB.writeBase)),
-    () => {
-      exits.beforeSlow();
-      b.store(op, context, kept, CONTEXT.bounce);
-      const done = b.temp(I32);
-      b.callStatement(slow.store, slowArguments(parts));
-      b.popTo(done);
-      b.if(i32.eqz(localGet(I32, done)), exits.fault, undefined, 'unlikely');
-      exits.afterSlow?.(localGet(I32, done));
-    },
-    () => b.store(op, i32.add(low32(parts.address), i32.load(entry, DATA_TLB.addend)), kept),
+    misses(parts, i64.load(entry, DATA_TLB.linearWrite)),
+    writeThroughEntry,
+    () => b.store(op, i32.add(low32(parts.address), linear), kept),
     'unlikely',
   );
 }

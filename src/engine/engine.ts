@@ -115,6 +115,7 @@ export class Engine<M extends Mode> {
     // A region whose first instruction is for the interpreter leaves where it was entered: it must not be entered again at once.
     let stuck = false;
     for (let left = budget; left > 0 && !context.stopRequested; left = i32[budgetAt] as number) {
+      if (context.tlb.linearPending) context.tlb.applyLinear();
       const translated: number | undefined = stuck ? undefined : this.#translator?.run(context);
       const exit = translated ?? this.#interpreter(context.mode).run(context.base);
       stuck = translated === EXIT.none && i32[budgetAt] === left;

@@ -424,7 +424,7 @@ class InterpreterBuilder<M extends Mode> {
       beforeSlow: () => this.#tellPlace(),
       fault: () => this.#leave(EXIT.fault, this.#leaveCounted),
     };
-    const dataTlb = localGet(I32, this.#dataTlb);
+    const tlb = { context: this.#context, current: localGet(I32, this.#dataTlb), linear: null };
     switch (s.kind) {
       case 'let':
         this.#noteDistance(s.temp, s.value);
@@ -439,10 +439,10 @@ class InterpreterBuilder<M extends Mode> {
         return true;
       }
       case 'load':
-        b.set(this.#temp(s.temp), emitLoad(b, this.#context, dataTlb, this.#slow, s, s.signed, exits));
+        b.set(this.#temp(s.temp), emitLoad(b, tlb, this.#slow, s, s.signed, exits));
         return true;
       case 'store':
-        emitStore(b, this.#context, dataTlb, this.#slow, s, s.value, exits);
+        emitStore(b, tlb, this.#slow, s, s.value, exits);
         return true;
       case 'if':
         b.if(

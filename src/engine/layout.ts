@@ -52,17 +52,27 @@ export const JUMP_RING = 32;
 /** Address spaces that a load or store can name: 0 is the current one; the meaning of the others is the architecture's. */
 export const MAX_SPACES = 8;
 
-/** A data TLB: direct-mapped entries, indexed by the low bits of the page number. */
+/**
+ * A data TLB: direct-mapped entries, indexed by the low bits of the page number. Pages whose addend is the TLB's own (`linear`), as most are
+ * where a guest maps its memory in one piece, have tags that translated code compares first: it then needs no addend from the entry, which a
+ * chain of dependent loads would wait for.
+ */
 export const DATA_TLB = {
   entries: 1024,
   entryShift: 5,
-  /** i64: address of the page if reads may use this entry. */
-  readBase: 0,
-  /** i64: address of the page if writes may use this entry. */
-  writeBase: 8,
+  /** i64: address of the page if it has the linear addend. */
+  linearRead: 0,
+  /** i64: the same, and writes may use this entry. */
+  linearWrite: 8,
+  /** i64: address of the page. */
+  base: 16,
   /** i32: host address minus the low half of the guest address. */
-  addend: 16,
-  bytes: 1024 << 5,
+  addend: 24,
+  /** i32: not 0 if writes may use this entry. */
+  writable: 28,
+  /** i32, behind the entries: the linear addend. */
+  linear: 1024 << 5,
+  bytes: (1024 << 5) + 64,
 } as const;
 
 /** An instruction TLB: direct-mapped entries. */

@@ -15,7 +15,7 @@ import {
 } from './emit.ts';
 import type { BlockFlow, Flow } from './flow.ts';
 import { LEAF, type Statement } from './ir.ts';
-import { CONTEXT, EXIT, REGION_HASH, REGION_LEFT } from './layout.ts';
+import { CONTEXT, DATA_TLB, EXIT, REGION_HASH, REGION_LEFT } from './layout.ts';
 import { PendingFlags } from './pending-flags.ts';
 import type { Block, BlockInstruction, JumpTerminator, Region, Terminator } from './region.ts';
 import type { Slot, StateLayout } from './state.ts';
@@ -62,7 +62,7 @@ class RegionEmitter {
   readonly #context = localGet(I32, 0);
   readonly #depth = localGet(I32, 1);
   readonly #budget: number;
-  readonly #dataTlb: number;
+  readonly #tlb: { readonly context: Expr<I32>; readonly current: Expr<I32>; readonly linear: Expr<I32> };
   /** Where and why the block is left in its middle; see `FAULT`. */
   readonly #faultAt: number;
   readonly #result: number;
@@ -95,7 +95,7 @@ class RegionEmitter {
     const b = new FunctionBuilder([I32, I32], [I64], (leaf) => this.#lower(leaf));
     this.#b = b;
     this.#budget = b.local(I32);
-    this.#dataTlb = b.local(I32);
+    this.#tlb = { context: this.#context, current: localGet(I32, b.local(I32)), linear: localGet(I32, b.local(I32)) };
     this.#faultAt = b.local(I32);
     this.#result = b.local(I64);
     this.#selector = b.local(I32);
@@ -113,7 +113,9 @@ class RegionEmitter {
       undefined,
       'unlikely',
     );
-    b.set(this.#dataTlb, i32.load(this.#context, CONTEXT.dataTlb));
+    const { current, linear } = this.#tlb;
+    b.set(current.imm as number, i32.load(this.#context, CONTEXT.dataTlb));
+    b.set(linear.imm as number, i32.load(current, DATA_TLB.linear));
     if (this.#flow.irreducible) this.#emitJumpTable();
     else {
       this.#reload(this.#flowOf(entry).liveIn);
@@ -238,7 +240,7 @@ class RegionEmitter {
         this.#markFault(EXIT.fault);
         b.set(
           this.#temp(s.temp),
-          emitLoad(b, this.#context, localGet(I32, this.#dataTlb), this.#slow, s, s.signed, {
+          emitLoad(b, this.#tlb, this.#slow, s, s.signed, {
             beforeSlow: () => this.#tellPlace(),
             fault: () => b.br(this.#faultLabel),
           }),
@@ -246,7 +248,7 @@ class RegionEmitter {
         return;
       case 'store':
         this.#markFault(EXIT.fault);
-        emitStore(b, this.#context, localGet(I32, this.#dataTlb), this.#slow, s, s.value, {
+        emitStore(b, this.#tlb, this.#slow, s, s.value, {
           beforeSlow: () => this.#tellPlace(),
           fault: () => b.br(this.#faultLabel),
           afterSlow: (answer) => {

@@ -4,6 +4,15 @@ import type { Store } from './store.ts';
 /** As many as there are address spaces: with all others in use, one is left for a new key. */
 const SETS = MAX_SPACES;
 
+/** Votes that make an addend linear, and how many are kept against a change of it. */
+const LINEAR_VOTES = 3;
+const MAX_VOTES = 16;
+
+interface LinearVote {
+  candidate: number;
+  count: number;
+}
+
 interface InstructionSide {
   readonly tlb: number;
   readonly hash: number;
@@ -23,6 +32,10 @@ export class TranslationCache {
   /** Key of each set, the one used longest ago first. */
   readonly #dataKeys = new Map<string, number>();
   readonly #instructionKeys = new Map<string, number>();
+  /** Of each data TLB, by its host address. */
+  readonly #votes = new Map<number, LinearVote>();
+  /** Data TLBs whose linear addend should become their candidate. */
+  #pending: number[] = [];
 
   constructor(store: Store) {
     this.#store = store;
@@ -31,7 +44,9 @@ export class TranslationCache {
     for (let i = 0; i < DATA_TLB.entries; i++) this.#clearDataEntry(this.#blankData, i);
     for (let i = 0; i < INSTRUCTION_TLB.entries; i++) this.#clearInstructionEntry(this.#blankInstruction, i);
     for (let i = 0; i < SETS; i++) {
-      this.#data.push(store.reserve(DATA_TLB.bytes, 64));
+      const data = store.reserve(DATA_TLB.bytes, 64);
+      this.#data.push(data);
+      this.#votes.set(data, { candidate: 0, count: 0 });
       this.#instruction.push({
         tlb: store.reserve(INSTRUCTION_TLB.bytes, 64),
         hash: store.reserve(REGION_HASH.bytes, 64),
@@ -101,6 +116,38 @@ export class TranslationCache {
     }
   }
 
+  /** Whether some TLB's linear addend waits for `applyLinear`. */
+  get linearPending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Changes linear addends to what most translations of late had. Only while no generated code runs: it keeps the addend in a local. */
+  applyLinear(): void {
+    const { i32, i64 } = this.#store;
+    for (const at of this.#pending) {
+      const { candidate } = this.#votes.get(at) as LinearVote;
+      i32[(at + DATA_TLB.linear) >>> 2] = candidate;
+      for (let index = 0; index < DATA_TLB.entries; index++) {
+        const entry = at + (index << DATA_TLB.entryShift);
+        const fits = i32[(entry + DATA_TLB.addend) >>> 2] === candidate;
+        const base = fits ? (i64[(entry + DATA_TLB.base) >>> 3] as bigint) : nowhere(index);
+        const writable = i32[(entry + DATA_TLB.writable) >>> 2] !== 0;
+        i64[(entry + DATA_TLB.linearRead) >>> 3] = base;
+        i64[(entry + DATA_TLB.linearWrite) >>> 3] = writable ? base : nowhere(index);
+      }
+    }
+    this.#pending = [];
+  }
+
+  /** Counts which addend most translations have (Boyer and Moore: MJRTY). */
+  #vote(at: number, addend: number): void {
+    const vote = this.#votes.get(at >>> 0) as LinearVote;
+    if (vote.count === 0) vote.candidate = addend;
+    vote.count = Math.min(vote.count + (vote.candidate === addend ? 1 : -1), MAX_VOTES);
+    if (vote.count < LINEAR_VOTES || this.#store.i32[(at + DATA_TLB.linear) >>> 2] === vote.candidate) return;
+    if (!this.#pending.includes(at >>> 0)) this.#pending.push(at >>> 0);
+  }
+
   /** Remembers a data translation. `host` is the host address of the byte at the address. */
   fillData(at: number, high: number, low: number, host: number, write: boolean): void {
     const { i32 } = this.#store;
@@ -108,17 +155,22 @@ export class TranslationCache {
     const entry = at + (index << DATA_TLB.entryShift);
     const page = low & ~PAGE_MASK;
     const addend = (host - low) | 0;
-    const read = (entry + DATA_TLB.readBase) >>> 2;
-    if (i32[read] !== page || i32[read + 1] !== high || i32[(entry + DATA_TLB.addend) >>> 2] !== addend) {
+    const linear = i32[(at + DATA_TLB.linear) >>> 2] === addend;
+    const base = (entry + DATA_TLB.base) >>> 2;
+    if (i32[base] !== page || i32[base + 1] !== high || i32[(entry + DATA_TLB.addend) >>> 2] !== addend) {
       this.#clearDataEntry(at, index);
       i32[(entry + DATA_TLB.addend) >>> 2] = addend;
-      i32[read] = page;
-      i32[read + 1] = high;
+      i32[base] = page;
+      i32[base + 1] = high;
+      this.#vote(at, addend);
     }
-    if (write) {
-      i32[(entry + DATA_TLB.writeBase) >>> 2] = page;
-      i32[(entry + DATA_TLB.writeBase + 4) >>> 2] = high;
-    }
+    if (write) i32[(entry + DATA_TLB.writable) >>> 2] = 1;
+    if (!linear) return;
+    i32[(entry + DATA_TLB.linearRead) >>> 2] = page;
+    i32[(entry + DATA_TLB.linearRead + 4) >>> 2] = high;
+    if (!write) return;
+    i32[(entry + DATA_TLB.linearWrite) >>> 2] = page;
+    i32[(entry + DATA_TLB.linearWrite + 4) >>> 2] = high;
   }
 
   /** Remembers an instruction translation; `delta` leads from a host address to its decode slot. */
@@ -133,13 +185,16 @@ export class TranslationCache {
   }
 
   #clearData(at: number): void {
-    this.#store.bytes.copyWithin(at, this.#blankData, this.#blankData + DATA_TLB.bytes);
+    this.#store.bytes.copyWithin(at, this.#blankData, this.#blankData + DATA_TLB.linear);
   }
 
   #clearDataEntry(at: number, index: number): void {
-    const entry = (at + (index << DATA_TLB.entryShift)) >>> 3;
-    this.#store.i64[entry] = nowhere(index);
-    this.#store.i64[entry + 1] = nowhere(index);
+    const { i32, i64 } = this.#store;
+    const entry = at + (index << DATA_TLB.entryShift);
+    for (const tag of [DATA_TLB.linearRead, DATA_TLB.linearWrite, DATA_TLB.base]) {
+      i64[(entry + tag) >>> 3] = nowhere(index);
+    }
+    i32[(entry + DATA_TLB.writable) >>> 2] = 0;
   }
 
   #clearInstruction(set: number): void {

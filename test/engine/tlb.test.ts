@@ -112,6 +112,58 @@ describe.each(ENGINES)('TLBs, %s', (_, translate) => {
     }
   });
 
+  it('follow a mapping whose pages lie apart, in one piece, and in another piece', () => {
+    // Steps through pages 8 to 15: reads a byte of each, and writes it back one higher.
+    const { cpu, machine } = prepare(
+      translate,
+      'loop:\n ld 0,1,0,13\n addi 1,1,1\n st 0,1,1,13\n add 2,1\n addi 13,13,4096\n addi 7,7,-1\n cjne 7,0,loop\n trap 1',
+      { ramPages: 64 },
+    );
+    const layouts: ((page: number) => number)[] = [
+      (page) => 16 + page,
+      (page) => 16 + (page ^ 5),
+      (page) => 32 + page,
+      (page) => (page < 13 ? 32 + page : 63 - page),
+      (page) => (page < 10 ? 32 + page : 16 + page),
+    ];
+    for (const [round, place] of [...layouts, ...layouts].entries()) {
+      const bytes: number[] = [];
+      for (let page = 8; page < 16; page++) {
+        cpu.map(page, { ram: place(page) });
+        bytes.push(round * 10 + page);
+        machine.write(place(page) * 4096, [round * 10 + page, 0]);
+      }
+      cpu.context.tlb.flush();
+      for (let turn = 0; turn < 3; turn++) {
+        cpu.set(2, 0);
+        cpu.set(7, 8);
+        cpu.set(13, 0x8000);
+        cpu.pc = CODE;
+        runToEvent(cpu);
+        expect(cpu.get(2), `layout ${round}`).toBe(BigInt(bytes.reduce((sum, byte) => sum + byte + 1, 0)));
+      }
+      for (let page = 8; page < 16; page++) {
+        expect(machine.memory[place(page) * 4096 + 1], `layout ${round}, page ${page}`).toBe(round * 10 + page + 1);
+      }
+    }
+  });
+
+  it('keep a page read-only among pages mapped in one piece', () => {
+    const { cpu } = prepare(
+      translate,
+      'loop:\n ld 0,1,0,13\n addi 13,13,4096\n addi 7,7,-1\n cjne 7,0,loop\n st 0,1,0,12\n trap 1',
+    );
+    for (let page = 8; page < 16; page++) cpu.map(page, { write: page !== 12 });
+    for (const target of [0x9000, 0xc000, 0x9000, 0xc000]) {
+      cpu.set(7, 8);
+      cpu.set(13, 0x8000);
+      cpu.set(12, target);
+      cpu.pc = CODE;
+      runToEvent(cpu);
+      expect(cpu.model.events.pop()).toMatch(target === 0xc000 ? /^store fault at 0xc000/ : /^trap 1/);
+    }
+  });
+
   it('distinguish pages that share an entry', () => {
     const { cpu, machine } = prepare(
       translate,
