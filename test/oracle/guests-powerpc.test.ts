@@ -356,6 +356,10 @@ describe.skipIf(!requireTool('qemu-system-ppc64').available)('our Power guests o
   test.each([
     ['hello', HELLO],
     ['secret', SECRET('made a secret of 32 bytes')],
+    ['timer', TIMER],
+    ['victim', VICTIM_NORMAL],
+    ['reboot', BOOTS('normal', 'as it was left')],
+    ['pager', PAGER],
   ])('the machine-code hypervisor runs %s on POWER9 bare metal below OPAL', (name, expected) => {
     expect(bootPowernv(guest('hypervisor'), guest(name))).toBe(expected);
   });
