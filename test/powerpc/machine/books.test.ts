@@ -66,16 +66,19 @@ function machineCodeBooks(machine: PowerMachine): (Backing | 'normal' | undefine
   );
 }
 
-/** Runs the guest, and compares the books each time it is found executing in secure state. */
-function compare(native: boolean, name: string, secureMemory: number): { looks: number; seen: Set<string> } {
-  const console = new ConsoleBuffer();
+function makeMachine(native: boolean, name: string, secureMemory: number, console: ConsoleBuffer): PowerMachine {
   const guest = { name, image: image(name), initrd: null, memory: 16 * MIB, entry: 'fdt' as const };
   const shared = { cmdline: '', cpus: 1, console };
   const software: PowerMachineOptions['software'] = native
     ? { role: 'guest', guests: [{ ...guest, ...shared }] }
     : { role: 'host', image: hypervisor, initrd: image(name), memory: 20 * MIB, ...shared };
   const options = { protected: true, seed: '1', interpret: false, crypto: nodeProvider, trace: null };
-  const machine = new PowerMachine({ ...options, secureMemory, software });
+  return new PowerMachine({ ...options, secureMemory, software });
+}
+
+/** Runs the guest, and compares the books each time it is found executing in secure state. */
+function compare(native: boolean, name: string, secureMemory: number): { looks: number; seen: Set<string> } {
+  const machine = makeMachine(native, name, secureMemory, new ConsoleBuffer());
   const seen = new Set<string>();
   let looks = 0;
   for (let limit = 0; limit < LIMIT; limit += 4999) {
@@ -104,5 +107,27 @@ describe.each([
     expect(looks).toBeGreaterThan(2);
     expect([...seen]).toEqual(expect.arrayContaining([...states]));
     expect([...seen].every((state) => ['in', 'out', 'shared'].includes(state))).toBe(true);
+  });
+});
+
+describe('an abort of UV_ESM after page-outs, below the hypervisor in machine code', () => {
+  /** A frame of the guest that it never touches. */
+  const UNTOUCHED = 0xe8;
+
+  it('gives the normal VM all its memory back: the pager finds no word wrong', () => {
+    const console = new ConsoleBuffer();
+    const machine = makeMachine(false, 'pager', 2.5 * MIB, console);
+    const out = () => machineCodeBooks(machine).filter((state) => state === 'out').length;
+    for (let limit = 0; out() < 50; limit += 1999) expect(machine.run(limit).kind).toBe('limit');
+    // It takes the frame for one that is secure already, refuses H_SVM_PAGE_IN, and the Ultravisor gives up.
+    const { host = 0 } = machine.memory.regions.find(({ name }) => name === 'normal') ?? {};
+    machine.memory.store.view.setUint32(host + Number(GFNS) + 16 * UNTOUCHED + 8, STATES.indexOf('in'));
+    expect(machine.run(LIMIT).kind).toBe('poweroff');
+    const { esmFailures, vmStates } = machine.statistics();
+    expect(esmFailures).toMatchObject([{ reason: 'the hypervisor answered -4 in stage pages' }]);
+    expect(Object.values(vmStates)).toEqual(['normal']);
+    // QEMU's: `test/oracle/guests-powerpc.test.ts`.
+    const pager = `${'160 pages checked and changed\n'.repeat(3)}0 words wrong\nchecksum b7f2c4990c9e7d65\n`;
+    expect(new TextDecoder().decode(console.written())).toBe(pager);
   });
 });
