@@ -18,6 +18,7 @@ elfs() {
   local name
   for name in "${ASSEMBLY_GUESTS[@]}" "${C_GUESTS[@]}" hypervisor; do echo "powerpc/$name.elf"; done
   for name in "${!KERNELS[@]}"; do echo "powerpc/kernels/$name.elf"; done | sort
+  arm64_elfs
 }
 
 # Warnings are errors: a source that compiles with a complaint is not finished.
@@ -38,6 +39,8 @@ readonly C_GUEST=(
   -fvisibility=hidden -ffp-contract=off
 )
 
+source arm64/build.bash
+
 usage() {
   echo 'usage: guests/build.sh [--check]' >&2
   exit 2
@@ -45,24 +48,25 @@ usage() {
 
 require_tools() {
   local tool missing=()
-  for tool in "${TOOLS[@]}"; do
+  for tool in "${TOOLS[@]}" "${ARM64_TOOLS[@]}"; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [ "${#missing[@]}" -eq 0 ] && return
   echo "guests/build.sh: missing ${missing[*]}" >&2
-  echo 'Debian packages: gcc-powerpc64le-linux-gnu binutils-powerpc64le-linux-gnu device-tree-compiler' >&2
+  echo 'Debian packages: gcc-powerpc64le-linux-gnu binutils-powerpc64le-linux-gnu device-tree-compiler' \
+    'gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu' >&2
   exit 1
 }
 
-# Symbols that others may look for stay; what names a file or a tool goes.
+# Symbols that others may look for stay; what names a file or a tool goes. Arguments: prefix of the tools, the ELF file.
 finish() {
-  "${CROSS}objcopy" --strip-debug --discard-all --remove-section=.comment "$1"
-  chmod 644 "$1"
+  "${1}objcopy" --strip-debug --discard-all --remove-section=.comment "$2"
+  chmod 644 "$2"
 }
 
 build_guest() {
   "${CROSS}gcc" "${GUEST[@]}" -o "$1/powerpc/$2.elf" "powerpc/$2.S"
-  finish "$1/powerpc/$2.elf"
+  finish "$CROSS" "$1/powerpc/$2.elf"
 }
 
 # What all C guests are made of, once for each of the two ways to treat floating point. Argument: where the objects go.
@@ -81,7 +85,7 @@ build_c_guest() {
   local elf=$1/powerpc/$3.elf library=$2
   shift 3
   "${CROSS}gcc" "${C_GUEST[@]}" "${LINK[@]}" -Wl,--script=powerpc/lib/lib.ld,--gc-sections -o "$elf" "$library"/*.o "$@"
-  finish "$elf"
+  finish "$CROSS" "$elf"
 }
 
 # Only one of them computes with floating-point registers.
@@ -96,7 +100,7 @@ build_hypervisor() {
   local elf=$1/powerpc/hypervisor.elf
   dtc -q -p 8192 -I dts -O dtb -o "$2/guest.dtb" powerpc/hypervisor/guest.dts
   "${CROSS}gcc" "${HYPERVISOR[@]}" "-Wa,-I$2" -o "$elf" powerpc/hypervisor/*.S powerpc/hypervisor/*.c
-  finish "$elf"
+  finish "$CROSS" "$elf"
 }
 
 # Arguments: where the ELF files go, and a directory for what lies between.
@@ -110,6 +114,7 @@ build() {
   done
   for name in "${!KERNELS[@]}"; do build_kernel "$1" "$2/lib" "$name"; done
   build_hypervisor "$1" "$2"
+  arm64_build "$1"
 }
 
 check() {

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { ArmMachine } from './arm64/machine.ts';
 import { defaultProvider } from './crypto/default.ts';
 import { PemError } from './crypto/pem.ts';
 import type { CryptoProvider } from './crypto/provider.ts';
@@ -19,11 +20,12 @@ import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 import type { DiskBackend } from './devices/disk.ts';
 import type { ImageFile } from './image/image-file.ts';
 import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
+import type { MachineOutcome, MachineStatistics } from './machine/run-report.ts';
+import type { MachineClock } from './machine/scheduler.ts';
 import { OptionError } from './machine/types.ts';
 import type { Attack } from './powerpc/kvm/hostile/attack.ts';
 import type { Hostile } from './powerpc/kvm/hostile/hostile.ts';
-import type { SecurePfns } from './powerpc/machine.ts';
-import { type EsmBlobOption, PowerMachine, type PowerOutcome } from './powerpc/machine.ts';
+import { type EsmBlobOption, PowerMachine, type SecurePfns } from './powerpc/machine.ts';
 import type { EsmScope } from './powerpc/ultravisor/context.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
 import type { TraceSink } from './trace/events.ts';
@@ -44,7 +46,7 @@ export type { ImageFile, PageCipher, SecurePfns };
 export { OptionError };
 
 /** Architectures that there are. */
-export type Arch = 'powerpc';
+export type Arch = 'powerpc' | 'arm64';
 
 /** A machine to be made. */
 export interface MachineOptions {
@@ -129,7 +131,7 @@ export interface PluggedMemory {
 }
 
 /** How a run ended. */
-export type Outcome = PowerOutcome;
+export type Outcome = MachineOutcome;
 
 /** What a run did. Fields are added in later versions, never renamed. */
 export interface Report {
@@ -192,6 +194,8 @@ export interface Machine {
   readonly clock: number;
   /** Of these, how many the clock jumped over because every CPU waited. */
   readonly idle: number;
+  /** How many instructions a millisecond of the guest's own time has: its time base, or system counter, goes by them. */
+  readonly instructionsPerMillisecond: number;
   /** By VM: the last state in which it could execute. */
   readonly vmStates: Readonly<Record<string, string>>;
 }
@@ -200,15 +204,29 @@ const DEFAULT_MEMORY = 64 << 20;
 const DEFAULT_SECURE_MEMORY = 32 << 20;
 const DEFAULT_SEED = '1';
 
+/** A time base of 512 MHz, and a system counter of 62.5 MHz that ticks every 16 instructions. */
+const INSTRUCTIONS_PER_MILLISECOND: Readonly<Record<Arch, number>> = { powerpc: 512_000, arm64: 1_000_000 };
+
 /** Makes a machine without VMs. */
 export function createMachine(options: MachineOptions): Machine {
-  return new PowerBackedMachine(options);
+  return new AnyMachine(options);
 }
 
-class PowerBackedMachine implements Machine {
+/** What all architectures' machines have. */
+interface ArchMachine {
+  readonly clock: MachineClock;
+  readonly engine: { readonly statistics: Report['translation'] };
+  run(limit?: number): MachineOutcome;
+  vmStates(): MachineStatistics['vmStates'];
+  statistics(): MachineStatistics;
+}
+
+class AnyMachine implements Machine {
   readonly #options: MachineOptions;
   readonly #vms: { readonly options: VmOptions; readonly console: ConsoleBackend }[] = [];
-  #machine: PowerMachine | null = null;
+  #machine: ArchMachine | null = null;
+  /** The same, if it is one. */
+  #power: PowerMachine | null = null;
   #outcome: Outcome | null = null;
   #milliseconds = 0;
 
@@ -266,8 +284,8 @@ class PowerBackedMachine implements Machine {
       hypervisorSaw: {
         entries: statistics.hypervisorEntries,
         refused: statistics.refused,
-        ...(machine.view === null ? {} : { sightings: machine.view.sightings.length }),
-        ...(machine.hostile === null ? {} : { attack: this.#attackReport(machine.hostile) }),
+        ...(this.view && { sightings: this.view.sightings.length }),
+        ...(this.#power?.hostile && { attack: this.#attackReport(this.#power.hostile) }),
       },
       translation: { regions, instructions, bytes },
     };
@@ -282,7 +300,7 @@ class PowerBackedMachine implements Machine {
   }
 
   get view(): HypervisorView | null {
-    return this.#machine?.view ?? null;
+    return this.#power?.view ?? null;
   }
 
   get clock(): number {
@@ -298,13 +316,55 @@ class PowerBackedMachine implements Machine {
   }
 
   #plugMemory(index: number, size: number): PluggedMemory {
-    const guest = this.#machine?.guests[index];
+    const guest = this.#power?.guests[index];
     if (guest === undefined) throw new Error('memory can be plugged in only where a guest runs');
     const plugged = guest.plugMemory(size);
     return { base: plugged.slot.base, size, unplug: () => void guest.unplugMemory(plugged) };
   }
 
-  #make(): PowerMachine {
+  get instructionsPerMillisecond(): number {
+    return INSTRUCTIONS_PER_MILLISECOND[this.#options.arch];
+  }
+
+  #make(): ArchMachine {
+    if (this.#options.arch === 'arm64') return this.#makeArm();
+    this.#power = this.#makePower();
+    return this.#power;
+  }
+
+  /** @throws OptionError for what arm64 does not have yet */
+  #makeArm(): ArmMachine {
+    const { protected: offered = false, role = 'guest', watch, attack, seedOverrides } = this.#options;
+    const { options, console } = this.#vms[0] ?? noVm();
+    const missing: readonly (readonly [string, boolean])[] = [
+      ['--protected', offered],
+      ['--role host', role === 'host'],
+      ['--hypervisor', watch !== undefined || attack !== undefined],
+      ['several images', this.#vms.length > 1],
+      ['--disk', options.disk !== undefined],
+    ];
+    for (const [option, asked] of missing) {
+      if (asked) throw new OptionError(option, 'not there yet with --arch arm64');
+    }
+    return new ArmMachine({
+      guest: {
+        name: options.name,
+        image: options.image,
+        initrd: options.initrd ?? null,
+        cmdline: options.cmdline ?? '',
+        memory: options.memory ?? DEFAULT_MEMORY,
+        cpus: options.cpus ?? 1,
+        console,
+      },
+      interpret: this.#options.interpret ?? false,
+      seed: this.#options.seed ?? DEFAULT_SEED,
+      ...(seedOverrides && { seedOverrides }),
+      crypto: this.#options.crypto ?? defaultProvider(),
+      trace: this.#options.trace ?? null,
+    });
+  }
+
+  #makePower(): PowerMachine {
     const { options, console: first } = this.#vms[0] ?? noVm();
     const { role = 'guest', watch } = this.#options;
     const host = {

@@ -177,3 +177,37 @@ export const ARM_PAGE_SIZE = 4096;
 
 /** Owners of memory (arm64-pkvm.md 1.1). */
 export const OWNER = { host: 0, hyp: 1, guest: 2 } as const;
+
+/** PSCI functions (Arm DEN0022, 5.1; arm64-pkvm.md 5): ids with bit 30 take 64-bit arguments. */
+export const PSCI = {
+  VERSION: 0x8400_0000,
+  CPU_SUSPEND_32: 0x8400_0001,
+  CPU_OFF: 0x8400_0002,
+  CPU_ON_32: 0x8400_0003,
+  AFFINITY_INFO_32: 0x8400_0004,
+  MIGRATE_INFO_TYPE: 0x8400_0006,
+  SYSTEM_OFF: 0x8400_0008,
+  SYSTEM_RESET: 0x8400_0009,
+  FEATURES: 0x8400_000a,
+  CPU_SUSPEND_64: 0xc400_0001,
+  CPU_ON_64: 0xc400_0003,
+  AFFINITY_INFO_64: 0xc400_0004,
+  MIGRATE_64: 0xc400_0005,
+} as const;
+
+/** What PSCI functions return (Arm DEN0022, 5.2.2). */
+export const PSCI_RESULT = {
+  SUCCESS: 0n,
+  NOT_SUPPORTED: -1n,
+  INVALID_PARAMETERS: -2n,
+  DENIED: -3n,
+  ALREADY_ON: -4n,
+  ON_PENDING: -5n,
+  INTERNAL_FAILURE: -6n,
+} as const;
+
+/** What AFFINITY_INFO returns of a PE (Arm DEN0022, 5.7). */
+export const PSCI_STATE = { on: 0n, off: 1n, onPending: 2n } as const;
+
+/** Affinity fields of MPIDR_EL1 of a PE by its position: clusters of 16, as QEMU's `virt` has with a GICv3. */
+export const affinityOf = (index: number): number => ((index >> 4) << 8) | (index & 15);

@@ -2,16 +2,11 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { ConsoleBuffer } from '../devices/console.ts';
 import type { ImageFile } from '../image/image-file.ts';
 import { RandomSource } from '../machine/random.ts';
+import type { MachineOutcome } from '../machine/run-report.ts';
 import type { Gfn } from '../powerpc/abi.ts';
 import type { Attack } from '../powerpc/kvm/hostile/attack.ts';
 import type { Attempts, Means } from '../powerpc/kvm/hostile/toolbox.ts';
-import {
-  type GuestOptions,
-  PowerMachine,
-  type PowerMachineOptions,
-  type PowerOutcome,
-  RANDOM_STREAM,
-} from '../powerpc/machine.ts';
+import { type GuestOptions, PowerMachine, type PowerMachineOptions, RANDOM_STREAM } from '../powerpc/machine.ts';
 import type { TraceEvent } from '../trace/events.ts';
 import { MemoryTrace } from '../trace/memory.ts';
 
@@ -37,7 +32,7 @@ export interface VictimRun {
   readonly protected: boolean;
   /** The console of the victim. */
   readonly console: string;
-  readonly outcome: PowerOutcome;
+  readonly outcome: MachineOutcome;
   /** Last state in which the victim could execute. */
   readonly vmState: string;
   /** The victim's secret, 8 bytes each, as the experimenter knows it from the seed. */

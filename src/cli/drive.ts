@@ -6,12 +6,6 @@ import type { StopWatch } from './signals.ts';
 /** Instructions between two looks at the world outside. A run must not depend on the clock on the wall, so it is a constant. */
 const SLICE = 5_000_000;
 
-/**
- * Where somebody may type, a guest that waits does so in real time, of a machine that executes this many instructions a second. With a
- * time base of one tick per instruction it is the rate that the device tree tells.
- */
-const INSTRUCTIONS_PER_MILLISECOND = 512_000;
-
 /** The world outside a machine, between slices. */
 export interface Surroundings {
   readonly input: InputSource;
@@ -20,7 +14,10 @@ export interface Surroundings {
   look(): void;
 }
 
-/** Runs a machine in slices, so that input and signals get through between them. @returns the outcome, and the exit status for it */
+/**
+ * Runs a machine in slices, so that input and signals get through between them. Where somebody may type, a guest that waits does so in real time.
+ * @returns the outcome, and the exit status for it
+ */
 export async function drive(
   machine: Machine,
   limit: number | null,
@@ -35,7 +32,7 @@ export async function drive(
     const outcome = machine.run(end);
     if (outcome.kind !== 'limit' || end === last) return { outcome, status: statusOf(outcome) };
     outside.look();
-    const waited = (machine.idle - idled) / INSTRUCTIONS_PER_MILLISECOND;
+    const waited = (machine.idle - idled) / machine.instructionsPerMillisecond;
     if (outside.input.live && waited < 1) continue;
     idled = machine.idle;
     if (outside.input.live) await outside.input.wait(waited);

@@ -58,6 +58,8 @@ const HELP = `
 What is run:
   A guest is an ELF image for ppc64, placed and entered as QEMU's "-M pseries,x-vof=on -kernel" does. With --protected
   the machine offers IBM's Protected Execution Facility, and a guest that asks (UV_ESM) becomes a secure VM.
+  With --arch arm64 it is an ELF file or a Linux Image for AArch64, placed and entered at EL1 as QEMU's "-M virt,gic-version=3
+  -kernel" does; protection, hosts and disks are not there yet.
   With --role host the image is a hypervisor of your own, entered at HV=1 with a device tree in R3 and OPAL in R8, R9.
 
 Console:
@@ -97,6 +99,7 @@ Examples:
   cloister run --protected --entry fdt --report report.json guests/powerpc/secret.elf
   cloister run --disk disk.img guests/powerpc/disk.elf
   cloister run --cpus 4 guests/powerpc/smp.elf
+  cloister run --arch arm64 guests/arm64/hello.elf
   cloister run --protected --role host --initrd guests/powerpc/secret.elf guests/powerpc/hypervisor.elf`;
 
 /**
@@ -107,7 +110,7 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
   const command = new Command('run')
     .description('run guests, or a hypervisor of your own, on an emulated machine')
     .argument('<image...>', 'ELF images; several start several VMs')
-    .option('--arch <name>', 'architecture: powerpc', 'powerpc')
+    .option('--arch <name>', 'architecture: powerpc or arm64', 'powerpc')
     .option('--protected', 'offer the protection facility; a guest that never asks stays normal')
     .option('--role <role>', 'guest, or host: the image is the hypervisor, in place of ours', 'guest')
     .option('--memory <size>', 'memory of each guest (of the host, with --role host), a multiple of 64K', '64M')
@@ -177,7 +180,7 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
   const cpus = parseCount('--cpus', options.cpus, MAX_CPUS);
   const machine: MachineOptions = {
     ...hypervisorOptions(hypervisor, seed, cpus),
-    arch: parseChoice('--arch', options.arch, ['powerpc']),
+    arch: parseChoice('--arch', options.arch, ['powerpc', 'arm64']),
     protected: options.protected ?? false,
     secureMemory: parseSize('--secure-memory', options.secureMemory),
     cipher: parseChoice('--cipher', options.cipher, PAGE_CIPHERS),

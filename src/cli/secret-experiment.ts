@@ -4,9 +4,10 @@ import { ConsoleBuffer } from '../devices/console.ts';
 import type { ImageFile } from '../image/image-file.ts';
 import { compareViews, type Observation, type Sighting, type ViewDifference } from '../machine/hypervisor-view.ts';
 import { RandomSource } from '../machine/random.ts';
+import type { MachineOutcome } from '../machine/run-report.ts';
 import type { RealAddress } from '../machine/types.ts';
 import { type Gfn, ULTRACALL } from '../powerpc/abi.ts';
-import { PowerMachine, type PowerMachineOptions, type PowerOutcome, RANDOM_STREAM } from '../powerpc/machine.ts';
+import { PowerMachine, type PowerMachineOptions, RANDOM_STREAM } from '../powerpc/machine.ts';
 import { MemoryTrace } from '../trace/memory.ts';
 
 /** How the secret guest is run. */
@@ -27,7 +28,7 @@ export interface ExperimentOptions {
 /** What came of a run. */
 export interface Experiment {
   readonly console: string;
-  readonly outcome: PowerOutcome;
+  readonly outcome: MachineOutcome;
   readonly instructions: number;
   /** The guest's secret: 4 doublewords from H_RANDOM, as the experimenter knows them from the seed. */
   readonly secret: readonly Uint8Array[];

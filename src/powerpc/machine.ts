@@ -4,12 +4,13 @@ import { readRsaPrivateKey } from '../crypto/rsa-key.ts';
 import type { ConsoleBackend } from '../devices/console.ts';
 import type { DiskBackend } from '../devices/disk.ts';
 import { Engine } from '../engine/engine.ts';
-import { Store } from '../engine/store.ts';
 import type { ImageFile } from '../image/image-file.ts';
 import { HostView } from '../machine/host-view.ts';
 import { HypervisorView, type HypervisorViewOptions } from '../machine/hypervisor-view.ts';
+import { makeStore } from '../machine/make-store.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
+import type { MachineOutcome, MachineStatistics } from '../machine/run-report.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
@@ -26,7 +27,7 @@ import type { Attack } from './kvm/hostile/attack.ts';
 import { Hostile } from './kvm/hostile/hostile.ts';
 import { Kvm } from './kvm/kvm.ts';
 import { DEFAULT_PAGE_MERGING } from './kvm/merging-state.ts';
-import { type ReportedVmState, RunWatch } from './run-watch.ts';
+import { RunWatch } from './run-watch.ts';
 import { blobForGuestOfHost, initrdWithBlob, type TenantKit } from './tenant.ts';
 import type { EsmScope } from './ultravisor/context.ts';
 import { DEVELOPMENT_KEY } from './ultravisor/development-key.ts';
@@ -59,9 +60,6 @@ const LEAST_SECURE_MEMORY = 4 * UV_PAGE_SIZE;
 
 /** Time base ticks between two guests of a hypervisor that needs several at once. */
 const SHORT_TIME_SLICE = 50_000n;
-
-/** All RAM together; the rest of the store's 4 GiB is for caches. */
-const MOST_MEMORY = 3840 * 2 ** 20;
 
 /**
  * How a guest gets an ESM blob, without which it does not become secure:
@@ -148,27 +146,6 @@ export interface PowerMachineOptions {
   readonly attackTargets?: readonly [Gfn, Gfn];
 }
 
-/** How a run ended. */
-export interface PowerOutcome {
-  readonly kind: 'poweroff' | 'stopped' | 'crashed' | 'terminated' | 'limit';
-  readonly detail: string;
-}
-
-/** Counts of a run, for the report. */
-export interface PowerStatistics {
-  readonly exits: Readonly<Record<string, number>>;
-  readonly calls: Readonly<Record<string, number>>;
-  readonly pages: Readonly<Record<string, number>>;
-  /** By VM: the last state in which it could execute. */
-  readonly vmStates: Readonly<Record<string, ReportedVmState>>;
-  /** Why VMs that asked did not become secure. */
-  readonly esmFailures: readonly { readonly vm: string; readonly reason: string }[];
-  /** How often the hypervisor got control. */
-  readonly hypervisorEntries: number;
-  /** Accesses that the machine refused, by who tried. */
-  readonly refused: Readonly<Record<string, number>>;
-}
-
 /** Purposes of the machine's random streams. */
 export const RANDOM_STREAM = {
   /** H_RANDOM of secure guests, answered inside the Ultravisor. */
@@ -219,8 +196,7 @@ export class PowerMachine {
     this.#tenant = options.protected && options.uvKey === undefined ? this.#makeTenant() : null;
     const cpuCount = software.role === 'host' ? software.cpus : Math.max(1, ...software.guests.map(({ cpus }) => cpus));
     const regions = planRegions(options);
-    const total = regions.reduce((sum, { size }) => sum + size, 0);
-    const store = makeStore(total + Engine.bytes + cpuCount * Engine.bytesPerContext + regions.length * UV_PAGE_SIZE);
+    const store = makeStore(regions, Engine.bytes + cpuCount * Engine.bytesPerContext + regions.length * UV_PAGE_SIZE);
     this.engine = new Engine(store, powerIsa, layout, { translate: !options.interpret });
     this.memory = new RealMemory(store, regions);
     this.view = options.watch === undefined ? null : new HypervisorView(this.memory, crypto, options.watch);
@@ -260,7 +236,7 @@ export class PowerMachine {
    * Runs until the software has ended or the clock reaches `limit` instructions.
    * @returns how it ended; `limit` can be run on
    */
-  run(limit: number = Number.MAX_SAFE_INTEGER): PowerOutcome {
+  run(limit: number = Number.MAX_SAFE_INTEGER): MachineOutcome {
     const end = runMachine(this.cpus, this.clock, () => this.#ended(), limit, this.#schedule);
     if (end === 'limit') return { kind: 'limit', detail: `${limit} instructions` };
     if (end === 'deadlock') return { kind: 'crashed', detail: 'every CPU waits, and nothing is due' };
@@ -268,7 +244,7 @@ export class PowerMachine {
   }
 
   /** By VM: the last state in which it could execute. */
-  vmStates(): Record<string, ReportedVmState> {
+  vmStates(): MachineStatistics['vmStates'] {
     const states = this.#watch.vmStates;
     const known =
       this.kvm === null
@@ -278,7 +254,7 @@ export class PowerMachine {
   }
 
   /** Counts since the start. */
-  statistics(): PowerStatistics {
+  statistics(): MachineStatistics {
     const { kvm } = this;
     const pages: Record<string, number> = {};
     const frames =
@@ -314,7 +290,7 @@ export class PowerMachine {
       : this.#opal.end !== null;
   }
 
-  #outcome(): PowerOutcome {
+  #outcome(): MachineOutcome {
     if (this.#opal?.end) return this.#opal.end;
     const worst = this.guests.map(({ vm }) => vm.end).find((end) => end !== null && end.kind !== 'poweroff');
     const end = worst ?? this.guests[0]?.vm.end;
@@ -459,19 +435,6 @@ export class PowerMachine {
   }
 }
 
-/** @throws OptionError where this computer does not give a machine its memory */
-function makeStore(bytes: number): Store {
-  try {
-    return new Store(bytes);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new OptionError(
-      '--memory',
-      `this computer does not give the ${Math.ceil(bytes / 2 ** 20)} MiB that it takes`,
-    );
-  }
-}
-
 /**
  * KVM's secure PFNs are names, one for each secure frame number of a guest, and the Ultravisor takes a frame for one when it is first needed: so there
  * may be more names than secure memory.
@@ -505,11 +468,6 @@ function planRegions({ software, protected: isProtected, secureMemory }: PowerMa
       throw new OptionError('--secure-memory', `the Ultravisor itself needs ${LEAST_SECURE_MEMORY >> 10} KiB`);
     }
     regions.push({ name: 'secure', base: SECURE_BASE, size: secureMemory, secure: true });
-  }
-  const total = regions.reduce((sum, { size }) => sum + size, 0);
-  if (total > MOST_MEMORY) {
-    const reason = `${Math.ceil(total / 2 ** 20)} MiB in all are more than the ${MOST_MEMORY / 2 ** 20} MiB that fit one machine`;
-    throw new OptionError('--memory', reason);
   }
   return regions;
 }

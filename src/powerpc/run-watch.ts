@@ -1,7 +1,5 @@
+import type { ReportedVmState } from '../machine/run-report.ts';
 import type { TraceEvent, TraceSink } from '../trace/events.ts';
-
-/** State of a VM for the report: the last one in which it could execute. */
-export type ReportedVmState = 'normal' | 'secure' | 'dead';
 
 /** Keeps what the report says of VM states, and passes every event on. */
 export class RunWatch implements TraceSink {

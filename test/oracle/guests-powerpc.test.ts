@@ -402,7 +402,9 @@ describe.each(WAYS)('our Power guests on our machine, entry $entry, interpret $i
   });
 });
 
-const cross = requireTool('powerpc64le-linux-gnu-gcc').available && requireTool('dtc').available;
+const cross = (['powerpc64le-linux-gnu-gcc', 'aarch64-linux-gnu-gcc', 'dtc'] as const).every(
+  (tool) => requireTool(tool).available,
+);
 
 describe.skipIf(!cross)('guests/build.sh --check', () => {
   test('finds a single changed bit, and names the file', () => {

@@ -10,6 +10,7 @@ import { SPACE } from '../isa/address.ts';
 import { type ArmMode, armMode } from '../isa/mode.ts';
 import { x } from '../isa/state.ts';
 import { Core, type EntryCause } from './core.ts';
+import { DeviceAccess, type PhysicalDevices } from './device-access.ts';
 import { defaultTarget, takeSynchronous, takeUndefined } from './exceptions.ts';
 import { takeAbort } from './faults.ts';
 import { type InterruptLines, interruptStatus, takeInterrupt, wakes } from './interrupts.ts';
@@ -49,8 +50,14 @@ export interface ArmCpuOptions {
   readonly peers: ArmPeers;
   readonly gic: GicInterface | null;
   readonly native?: NativeSeats;
-  /** SMC that EL2 does not trap: the machine's firmware at EL3, which reads and writes X0 to X17. Execution goes on behind it. */
+  /**
+   * The machine's firmware, which reads and writes X0 to X17. The PE is already behind the instruction that called it: SMC that EL2 does not trap,
+   * or with `conduit` `hvc` HVC, on a machine that has no EL2 of its own.
+   */
   readonly firmware?: (cpu: ArmCpu) => void;
+  readonly conduit?: 'hvc' | 'smc';
+  /** What is in the physical address space beside RAM. */
+  readonly devices?: PhysicalDevices;
   /** A level gained control: by an exception, by a return, by waking up, or at power-on. */
   readonly onLevelEnter?: (cpu: ArmCpu, level: ExceptionLevel, cause: EntryCause, pc: bigint) => void;
 }
@@ -69,6 +76,7 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
   /** Looks without leaving a trace in the other one's fault. */
   readonly #system: SystemInstructions;
   readonly #native: NativeLevels;
+  readonly #devices: DeviceAccess | null;
   #pcAlignment = false;
   /** Instructions that `Engine.run` was given, while it runs. */
   #budget = 0;
@@ -88,6 +96,7 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
     this.context = new CpuContext(memory.store, this, armMode(0));
     engine.add(this.context);
     this.#mmu = new Mmu(memory);
+    this.#devices = options.devices === undefined ? null : new DeviceAccess(options.devices, memory.store);
     this.core = new Core({
       context: this.context,
       mmu: this.#mmu,
@@ -106,6 +115,7 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
       beginWait: () => this.#beginWait(),
       sendEvent: () => options.peers.sendEvent(),
       takeEvent: () => this.#takeEvent(),
+      conduit: options.conduit ?? 'smc',
       firmware: () => this.#firmware(),
       accessGic: (access, value) => this.#accessGic(access, value),
       deliverFault: () => this.deliverFault(),
@@ -142,10 +152,22 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
     this.core.go(pstate, pc, 'boot');
   }
 
+  /** All registers as after power-on; translations are forgotten. */
+  reset(): void {
+    for (let n = 0; n < 31; n++) this.setX(n, 0n);
+    this.core.reset();
+    this.flushTranslations();
+  }
+
   /** Stops the PE for good, until `place`: PSCI CPU_OFF. */
   powerOff(): void {
     this.#activity = 'stopped';
     this.context.stopRequested = true;
+  }
+
+  /** Waits for an interrupt, as WFI does: PSCI CPU_SUSPEND. */
+  suspend(): void {
+    this.#beginWait();
   }
 
   /** Forgets all cached translations of this PE. */
@@ -174,8 +196,10 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
 
   get deadline(): number | null {
     if (this.#activity === 'stopped') return null;
-    const deadline = this.timer.nextDeadline();
-    return deadline === null ? null : Number(deadline);
+    const timer = this.timer.nextDeadline();
+    const device = this.#options.devices?.deadline ?? null;
+    if (timer === null) return device;
+    return device === null ? Number(timer) : Math.min(device, Number(timer));
   }
 
   run(budget: number): number {
@@ -220,7 +244,19 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
     this.#atStub = false;
     const executed = this.#options.engine.run(this.context, budget);
     this.#budget = 0;
-    this.#clock.advance(executed);
+    const devices = this.#devices;
+    if (devices?.storeDue !== true) {
+      this.#clock.advance(executed);
+      return;
+    }
+    // The attempt that faulted does not count: the instruction runs now.
+    this.#clock.advance(executed - 1);
+    devices.runAlone(() => {
+      this.#budget = 1;
+      const alone = this.#options.engine.run(this.context, 1);
+      this.#budget = 0;
+      this.#clock.advance(alone);
+    });
   }
 
   #entered(level: ExceptionLevel, cause: EntryCause, pc: bigint): void {
@@ -274,11 +310,17 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
       this.#pcAlignment = true;
       return false;
     }
-    if (space !== SPACE.unprivileged) return this.#mmu.translate(high, low, access, size, result);
+    if (space !== SPACE.unprivileged) return this.#translate(high, low, access, size, result);
     this.core.asUser();
-    const found = this.#mmu.translate(high, low, access, size, result);
+    const found = this.#translate(high, low, access, size, result);
     this.core.asItself();
     return found;
+  }
+
+  #translate(high: number, low: number, access: AccessKind, size: number, result: Translation): boolean {
+    if (this.#mmu.translate(high, low, access, size, result)) return true;
+    const outside = this.#devices === null ? undefined : this.#mmu.outsideRam;
+    return outside !== undefined && this.#devices?.translate(outside, access, size, result) === true;
   }
 
   probe(high: number, low: number, result: Translation): boolean {
@@ -290,6 +332,10 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
   }
 
   deliverFault(): void {
+    if (this.#devices?.storeDue === true) {
+      this.context.stopRequested = true;
+      return;
+    }
     if (this.#pcAlignment) {
       this.#pcAlignment = false;
       const { pc } = this.context;

@@ -1,6 +1,6 @@
 import type { CpuContext } from '../../engine/cpu.ts';
 import type { TraceSink } from '../../trace/events.ts';
-import { type ExceptionLevel, HCR, PSTATE, SCTLR } from '../abi.ts';
+import { affinityOf, type ExceptionLevel, HCR, PSTATE, SCTLR } from '../abi.ts';
 import { SPACE } from '../isa/address.ts';
 import { type ArmMode, armMode, MODE_ALIGNMENT_CHECKED, MODE_BIG_ENDIAN } from '../isa/mode.ts';
 import { exclusiveSize, fpTrapped, pstate } from '../isa/state.ts';
@@ -103,7 +103,7 @@ export class Core {
   /** All system registers as after a reset, PSTATE at the highest level with everything masked. */
   reset(): void {
     for (const { slot, reset } of SYSTEM_REGISTERS.values()) this.context.set64(slot, reset);
-    const affinity = BigInt(this.index);
+    const affinity = BigInt(affinityOf(this.index));
     this.context.set64(systemRegister('MPIDR_EL1').slot, (1n << 31n) | affinity);
     this.context.set64(systemRegister('VMPIDR_EL2').slot, (1n << 31n) | affinity);
     this.context.set64(systemRegister('VPIDR_EL2').slot, this.register('MIDR_EL1'));

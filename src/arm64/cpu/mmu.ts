@@ -125,6 +125,12 @@ export class Mmu {
     return true;
   }
 
+  /** Where the last translation led, if it failed only because there is no RAM. */
+  get outsideRam(): number | undefined {
+    const { status, stage2 } = this.fault;
+    return status === FSC.externalAbort && !stage2 ? this.#first.address : undefined;
+  }
+
   /**
    * The physical address of a virtual one, whatever lies there: for AT instructions and device accesses.
    * @returns undefined with the reason in `fault`

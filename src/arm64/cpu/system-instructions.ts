@@ -23,7 +23,9 @@ export interface SystemHooks extends RegisterParts {
   sendEvent(): void;
   /** Whether an event is registered; it is then taken (WFE). */
   takeEvent(): boolean;
-  /** SMC that nothing below EL3 traps: the machine's firmware serves it. false if there is none. */
+  /** Which instruction calls the machine's firmware. */
+  readonly conduit: 'hvc' | 'smc';
+  /** A call of the firmware, with pc behind it. false if there is none. */
   firmware(): boolean;
   /** A register of the GIC's CPU interface: what `accessRegister` does for the others. */
   accessGic(access: SystemAccess, value: bigint): bigint | null;
@@ -94,6 +96,7 @@ export class SystemInstructions {
         return takeException(core, defaultTarget(core), 'synchronous', next, { ec: EC.svc64, iss: BigInt(argument) });
       case TRAP.hvc:
         if (core.level === 0 || (core.level === 1 && core.hcr(HCR.HCD))) return takeUndefined(core);
+        if (this.#hooks.conduit === 'hvc') return this.#callFirmware();
         return takeException(core, 2, 'synchronous', next, { ec: EC.hvc64, iss: BigInt(argument) });
       case TRAP.smc:
         return this.#secureMonitorCall(argument);
@@ -116,8 +119,16 @@ export class SystemInstructions {
     if (core.level === 1 && core.hcr(HCR.TSC)) {
       return takeSynchronous(core, 2, { ec: EC.smc64, iss: BigInt(argument) });
     }
-    if (!this.#hooks.firmware()) return takeUndefined(core);
-    core.context.pc += 4n;
+    if (this.#hooks.conduit !== 'smc') return takeUndefined(core);
+    this.#callFirmware();
+  }
+
+  #callFirmware(): void {
+    const { context } = this.#core;
+    context.pc += 4n;
+    if (this.#hooks.firmware()) return;
+    context.pc -= 4n;
+    takeUndefined(this.#core);
   }
 
   #alignmentFault(store: boolean): void {

@@ -1,0 +1,35 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import { armGuest, runArmGuest } from '../support/arm-guest.ts';
+import { requireTool } from '../support/tools.ts';
+
+/** The machine that docs and design name as the judge of normal arm64 guests. */
+const VIRT = ['-M', 'virt,gic-version=3,its=off', '-nodefaults', '-serial', 'stdio', '-display', 'none', '-m', '64'];
+
+/** Boots a guest on QEMU and gives its console once it has turned itself off. */
+function boot(name: string, ...args: string[]): string {
+  const { error, status, stdout, stderr } = spawnSync(
+    'qemu-system-aarch64',
+    [...VIRT, '-kernel', armGuest(name), ...args],
+    { encoding: 'utf8', input: '', timeout: 60_000, killSignal: 'SIGKILL' },
+  );
+  if (error) throw new Error(`QEMU: ${error.message}; console so far:\n${stdout}`);
+  expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
+  return stdout;
+}
+
+/** Guests with one CPU, by what they say. */
+const GUESTS: readonly (readonly [string, string])[] = [['hello', 'hello from aarch64\n']];
+
+describe.skipIf(!requireTool('qemu-system-aarch64').available)('our arm64 guests on QEMU', () => {
+  test.each(GUESTS)('%s says what it should', (name, expected) => {
+    for (const cpu of ['cortex-a57', 'cortex-a72']) expect(boot(name, '-cpu', cpu)).toBe(expected);
+  });
+});
+
+describe.each([false, true])('our arm64 guests on our machine, interpret %s', (interpret) => {
+  test.each(GUESTS)('%s says what it should', (name, expected) => {
+    const { outcome, console } = runArmGuest(name, { interpret });
+    expect({ outcome, console }).toEqual({ outcome: 'poweroff', console: expected });
+  });
+});
