@@ -20,6 +20,8 @@ export const DEFAULT_TIMEBASE_RATE: TimebaseRate = { ticks: 1n, instructions: 1n
 export class Timers {
   readonly #clock: () => bigint;
   readonly #rate: TimebaseRate;
+  /** One tick per instruction: nothing to multiply and divide, at each of the many looks at the time. */
+  readonly #isUnit: boolean;
   #timebaseOffset = 0n;
   /** Time base at which DEC is 0, as a running number that never wraps. */
   #decZero = 0n;
@@ -32,6 +34,7 @@ export class Timers {
     if (rate.ticks <= 0n || rate.instructions <= 0n) throw new RangeError('the time base must run forward');
     this.#clock = clock;
     this.#rate = rate;
+    this.#isUnit = rate.ticks === rate.instructions;
     this.reset();
   }
 
@@ -95,10 +98,12 @@ export class Timers {
   /** The machine clock at which the next decrementer becomes negative, or null if both are already. */
   nextDeadline(): bigint | null {
     const now = this.#ticks();
-    const due = [this.#decZero, this.#hdecZero].filter((zero) => zero >= now);
-    if (due.length === 0) return null;
-    const ticks = due.reduce((x, y) => (x < y ? x : y)) + 1n;
-    return (ticks * this.#rate.instructions + this.#rate.ticks - 1n) / this.#rate.ticks;
+    const dec = this.#decZero;
+    const hdec = this.#hdecZero;
+    if (dec < now && hdec < now) return null;
+    const first = hdec < now || (dec >= now && dec < hdec) ? dec : hdec;
+    const { ticks, instructions } = this.#rate;
+    return this.#isUnit ? first + 1n : ((first + 1n) * instructions + ticks - 1n) / ticks;
   }
 
   #signedDecrementer(): bigint {
@@ -106,6 +111,7 @@ export class Timers {
   }
 
   #ticks(): bigint {
-    return (this.#clock() * this.#rate.ticks) / this.#rate.instructions;
+    const clock = this.#clock();
+    return this.#isUnit ? clock : (clock * this.#rate.ticks) / this.#rate.instructions;
   }
 }

@@ -73,6 +73,8 @@ export class Core {
   #ultravisorOffset = 0n;
   #partitionKey = '';
   #processKey = '';
+  /** TLB keys by what of the MSR they depend on, so that each is put together, and its hash computed, once. */
+  readonly #keys = new Map<number, string>();
   #dataKey = '';
   #fetchKey = '';
 
@@ -150,6 +152,7 @@ export class Core {
     this.#processKey = `${this.#partitionKey}:${s.pid}:${Number(s.processTables)}:${keys}`;
     this.#hypervisorOffset = this.raw('HRMOR');
     this.#ultravisorOffset = this.raw('URMOR');
+    this.#keys.clear();
     this.#selectTranslations();
   }
 
@@ -203,17 +206,30 @@ export class Core {
     const offset = s.secure ? this.#ultravisorOffset : this.#hypervisorOffset;
     s.offsetHigh = Number(offset >> 32n) & 0x0fffffff;
     s.offsetLow = Number(offset & WORD);
-    const data = this.#translationKey(s.dataRelocate);
+    const { key: mode } = this.context.mode;
+    const data = this.#keyOf(s.dataRelocate, null);
     if (data !== this.#dataKey) {
       this.#dataKey = data;
       this.context.selectDataSpace(0, data);
     }
     // Decoded and translated code also depends on the mode.
-    const fetch = `${this.#translationKey(s.instructionRelocate)}:${this.context.mode.key}`;
+    const fetch = this.#keyOf(s.instructionRelocate, mode);
     if (fetch !== this.#fetchKey) {
       this.#fetchKey = fetch;
       this.context.selectFetchSpace(fetch);
     }
+  }
+
+  #keyOf(relocate: boolean, mode: number | null): string {
+    const { index } = this.level;
+    const which = (index << 4) | (Number(relocate) << 3) | (mode === null ? 0 : mode + 1);
+    let key = this.#keys.get(which);
+    if (key === undefined) {
+      const translation = this.#translationKey(relocate);
+      key = mode === null ? translation : `${translation}:${mode}`;
+      this.#keys.set(which, key);
+    }
+    return key;
   }
 
   #translationKey(relocate: boolean): string {

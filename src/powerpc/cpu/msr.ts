@@ -12,10 +12,12 @@ export interface Level {
   readonly hypervisor: boolean;
   /** What the trace calls it. */
   readonly name: string;
+  /** S, HV and PR as a binary number. */
+  readonly index: number;
 }
 
 /** Indexed by S, HV and PR as a binary number (1.2). S=HV=PR=1 is reserved: it has the rights of problem state. */
-const LEVELS: readonly Level[] = [
+const ROWS: readonly Omit<Level, 'index'>[] = [
   { privilege: 'supervisor', secure: false, hypervisor: false, name: 'guest' },
   { privilege: 'problem', secure: false, hypervisor: false, name: 'guest user' },
   { privilege: 'hypervisor', secure: false, hypervisor: true, name: 'hypervisor' },
@@ -25,6 +27,7 @@ const LEVELS: readonly Level[] = [
   { privilege: 'ultravisor', secure: true, hypervisor: true, name: 'ultravisor' },
   { privilege: 'problem', secure: true, hypervisor: true, name: 'reserved' },
 ];
+const LEVELS: readonly Level[] = ROWS.map((row, index) => ({ ...row, index }));
 
 const RANK: Record<Privilege, number> = { problem: 0, supervisor: 1, hypervisor: 2, ultravisor: 3 };
 

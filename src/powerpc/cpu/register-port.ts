@@ -1,9 +1,9 @@
 import type { RealAddress } from '../../machine/types.ts';
-import { MSR } from '../abi.ts';
+import { MSR, SPR } from '../abi.ts';
 import type { Core } from './core.ts';
 import { PrivilegeRefused, type RegisterPort, STUB_BYTES } from './port.ts';
 import { cr, fpr, fpscr, gpr, setCr, setFpr, setFpscr, setGpr } from './registers.ts';
-import { readSpr, writeSpr } from './spr.ts';
+import { readSpr, SPR_NUMBERS, writeSpr } from './spr.ts';
 import { judgeSpr } from './spr-access.ts';
 
 /** EA bit 0 keeps HRMOR and URMOR out of a real-mode address (2.4). */
@@ -25,6 +25,10 @@ export class LevelPort implements RegisterPort {
   readonly #stubs: RealAddress;
   readonly #peers: PortPeers;
   #inControl = false;
+  /** Accesses that were granted under `#smfctrl`, by number: 1 to read, 2 to write. */
+  readonly #granted = new Uint8Array(SPR_NUMBERS);
+  /** SMFCTRL decides, and nothing else that can change: a native level's privilege is its own, and FSCR and HFSCR do not bind it. */
+  #smfctrl = -1n;
 
   constructor(core: Core, stubs: RealAddress, peers: PortPeers) {
     this.#core = core;
@@ -35,6 +39,7 @@ export class LevelPort implements RegisterPort {
   /** Runs `handler` while the level is in control. */
   during<T>(handler: () => T): T {
     this.#inControl = true;
+    this.#judgeAnew();
     try {
       return handler();
     } finally {
@@ -99,6 +104,7 @@ export class LevelPort implements RegisterPort {
   setSpr(n: number, value: bigint): void {
     this.#check(n, true);
     writeSpr(this.#live, n, BigInt.asUintN(64, value));
+    if (n === SPR.SMFCTRL) this.#judgeAnew();
   }
 
   invalidateTranslations(_lpid?: number): void {
@@ -120,12 +126,25 @@ export class LevelPort implements RegisterPort {
     return this.#core;
   }
 
+  /** Forgets what was granted, if it depended on something that is different now. */
+  #judgeAnew(): void {
+    const smfctrl = this.#core.raw('SMFCTRL');
+    if (smfctrl === this.#smfctrl) return;
+    this.#smfctrl = smfctrl;
+    this.#granted.fill(0);
+  }
+
   /** @throws PrivilegeRefused where the instruction would raise an interrupt, RangeError where it would do nothing */
   #check(n: number, write: boolean): void {
     const core = this.#live;
+    const bit = write ? 2 : 1;
+    if (((this.#granted[n] as number) & bit) !== 0) return;
     const guards = { smfctrl: core.raw('SMFCTRL'), fscr: core.raw('FSCR'), hfscr: core.raw('HFSCR') };
     const { kind } = judgeSpr(n, write, core.level, guards);
-    if (kind === 'granted') return;
+    if (kind === 'granted') {
+      if (core.level.hypervisor && n < SPR_NUMBERS) this.#granted[n] |= bit;
+      return;
+    }
     if (kind === 'no-op') throw new RangeError(`SPR ${n} cannot be ${write ? 'written' : 'read'}`);
     const refused = new PrivilegeRefused(n, write);
     const text = `${core.level.name}: ${refused.message}`;

@@ -43,7 +43,10 @@ export function cr(context: CpuContext): number {
 }
 
 export function setCr(context: CpuContext, value: number): void {
-  for (const [i, slot] of isa.cr.slots.entries()) context.set32(slot, (value >>> (31 - i)) & 1);
+  const { slots } = isa.cr;
+  for (let i = 0; i < slots.length; i++) {
+    context.set32(slots[i] as (typeof slots)[number], (value >>> (31 - i)) & 1);
+  }
 }
 
 /** XER, put together from its flags (Power ISA 3.0B, Book I 3.2.2). */
@@ -69,8 +72,8 @@ export function setXer(context: CpuContext, value: bigint): void {
   context.set32(isa.stringCount, low & XER_COUNT);
 }
 
-/** Slots by name, so that every access to an SPR does not look its number up. */
-const SPR_SLOTS: Partial<Record<keyof typeof SPR, isa.SprDefinition['slot']>> = Object.fromEntries(
+/** Slots by name. An object with so many keys would be looked up more slowly. */
+const SPR_SLOTS: ReadonlyMap<string, isa.SprDefinition['slot']> = new Map(
   Object.entries(SPR).flatMap(([name, number]) => {
     const definition = isa.SPRS.get(number);
     return definition === undefined ? [] : [[name, definition.slot]];
@@ -79,7 +82,7 @@ const SPR_SLOTS: Partial<Record<keyof typeof SPR, isa.SprDefinition['slot']>> = 
 
 /** The slot of a special purpose register that has one of its own; the CPU model's way to it, which no privilege checks. */
 export function sprSlot(name: keyof typeof SPR): isa.SprDefinition['slot'] {
-  const slot = SPR_SLOTS[name];
+  const slot = SPR_SLOTS.get(name);
   if (slot === undefined) throw new Error(`${name} has no slot of its own`);
   return slot;
 }

@@ -1,10 +1,12 @@
 import { LPCR, SPR } from '../abi.ts';
-import { ctr, lr, SPRS } from '../isa/state.ts';
+import { ctr, lr, SPRS, type SprDefinition } from '../isa/state.ts';
 import type { Core } from './core.ts';
 import { setXer, xer } from './registers.ts';
 import { PPR32, SPECIAL_SPRS, USER_AMR, USER_PMU_OFFSET } from './spr-access.ts';
 
 const WORD = 0xffffffffn;
+/** SPR fields have ten bits. */
+export const SPR_NUMBERS = 1024;
 const TBU40_LOW = 0xffffffn;
 
 /** Registers that translations depend on. */
@@ -26,12 +28,35 @@ const DEBUG_SPRS: ReadonlySet<number> = new Set([SPR.CIABR, SPR.DAWR0, SPR.DAWRX
 /** Counters that run with the time base; their storage holds the distance from it. */
 const TIMEBASE_COUNTERS: ReadonlySet<number> = new Set([SPR.PURR, SPR.SPURR, SPR.VTB]);
 
+/** Registers whose storage is not what is read. */
+const COMPUTED_SPRS: ReadonlySet<number> = new Set([SPR.DEC, SPR.HDEC, SPR.IC, ...TIMEBASE_COUNTERS]);
+/** Registers whose storage is not what was written, or whose write has effects. */
+const EFFECTIVE_SPRS: ReadonlySet<number> = new Set([
+  ...[SPR.DEC, SPR.HDEC, SPR.IC, SPR.UAMOR, SPR.HMER, ...TIMEBASE_COUNTERS],
+  ...[...TRANSLATION_SPRS, ...DEBUG_SPRS],
+]);
+
+/** Slots of the registers that are storage and nothing else, by number: most accesses are to them. */
+const STORED: readonly (SprDefinition['slot'] | undefined)[] = plainSlots(({ number }) => !COMPUTED_SPRS.has(number));
+const STORABLE: readonly (SprDefinition['slot'] | undefined)[] = plainSlots(
+  ({ number, width }) => width === 64 && !EFFECTIVE_SPRS.has(number),
+);
+
+function plainSlots(isPlain: (definition: SprDefinition) => boolean): (SprDefinition['slot'] | undefined)[] {
+  return Array.from({ length: SPR_NUMBERS }, (_, number) => {
+    const definition = SPRS.get(number);
+    return definition !== undefined && isPlain(definition) ? definition.slot : undefined;
+  });
+}
+
 /**
  * Value of a special purpose register: what `mfspr` gives once privilege has been checked (`judgeSpr`).
  * @throws RangeError if the number is no register that can be read
  */
 export function readSpr(core: Core, number: number): bigint {
   const { context, timers } = core;
+  const plain = STORED[number];
+  if (plain !== undefined) return context.get64(plain);
   switch (number) {
     case SPR.XER:
       return xer(context);
@@ -75,6 +100,11 @@ function userName(number: number): ReturnType<typeof SPRS.get> {
  */
 export function writeSpr(core: Core, number: number, value: bigint): void {
   const { context, timers } = core;
+  const plain = STORABLE[number];
+  if (plain !== undefined) {
+    context.set64(plain, value);
+    return;
+  }
   switch (number) {
     case SPR.XER:
       setXer(context, value);

@@ -208,8 +208,7 @@ export class Spapr implements UserSpace {
 
   /** Looks whether something was typed. */
   poll(stamp: PollStamp): void {
-    if (this.vm.end === null && this.#vty.poll({ ...stamp, vm: this.vm }))
-      this.#kvm.pulseInterrupt(this.vm, VTY_INTERRUPT);
+    if (this.vm.end === null && this.#vty.poll(stamp, this.vm)) this.#kvm.pulseInterrupt(this.vm, VTY_INTERRUPT);
   }
 
   hypercall(call: UserHypercall): HypercallResult | undefined {

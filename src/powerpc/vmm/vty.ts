@@ -13,9 +13,6 @@ const CARRIAGE_RETURN = 0x0d;
 /** H_VIO_SIGNAL: the one kind of interrupt that a terminal has. */
 const SIGNAL_INPUT = 1n;
 
-/** Whose terminal is asked, and when. */
-type Moment = PollStamp & { readonly vm: { readonly lpid: number } };
-
 /** QEMU's virtual terminal over a console back end: hvterm1, 16 characters a call (power-pef.md 9.5). */
 export class Vty {
   readonly #backend: ConsoleBackend;
@@ -29,7 +26,7 @@ export class Vty {
   }
 
   /** Takes input from the back end, as much as QEMU's terminal holds. @returns whether there is some where there was none: an interrupt */
-  poll({ vm, clock, cpu }: Moment): boolean {
+  poll({ clock, cpu }: PollStamp, vm: { readonly lpid: number }): boolean {
     const before = this.#typed.length;
     if (before >= MAX_CHARS) return false;
     const bytes = this.#backend.input(MAX_CHARS - before);
@@ -65,7 +62,7 @@ export class Vty {
     const bytes = new Uint8Array(MAX_CHARS);
     let length = 0;
     while (length < MAX_CHARS) {
-      if (this.#typed.length === 0) this.poll(call);
+      if (this.#typed.length === 0) this.poll(call, call.vm);
       const [byte] = this.#typed;
       if (byte === undefined) break;
       const room = byte === CARRIAGE_RETURN ? 2 : 1;

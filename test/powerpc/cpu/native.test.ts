@@ -226,6 +226,28 @@ describe('RegisterPort', () => {
     return m;
   };
 
+  test('sheet 1.6: what was granted once is judged anew when SMFCTRL[D] changes', () => {
+    const answers: string[] = [];
+    const attempt = (port: RegisterPort): Stub => {
+      for (const read of [() => port.spr(SPR.CIABR), () => port.setSpr(SPR.DAWR0, 0x1000n)]) {
+        try {
+          read();
+          answers.push('granted');
+        } catch (error) {
+          answers.push(error instanceof PrivilegeRefused ? 'refused' : String(error));
+        }
+      }
+      return 'stop';
+    };
+    const m = machine(new Scripted(attempt, attempt, attempt), new Scripted());
+    for (const smfctrl of [SMFCTRL.E, SMFCTRL.E | SMFCTRL.D, SMFCTRL.E]) {
+      m.setSpr('SMFCTRL', smfctrl);
+      m.cpu.place(LEVEL.hypervisor, 0n);
+      m.cpu.settle();
+    }
+    expect(answers).toEqual(['granted', 'granted', 'refused', 'refused', 'granted', 'granted']);
+  });
+
   test('sheet 1.8: the Ultravisor’s registers are refused to the hypervisor, with an event', () => {
     const m = refusals((port) => {
       expect(() => port.spr(SPR.USRR0)).toThrow(PrivilegeRefused);
