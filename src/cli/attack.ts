@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { ATTACKS, type Attack } from '../index.ts';
 import { ATTACK_TABLE_HEAD, type AttackRow, attackRows, attackTableLine } from './attack-table.ts';
+import { print } from './console-output.ts';
 import { EXIT_STATUS, UsageError } from './exit-status.ts';
 import { OutputFile } from './files.ts';
 import { hypervisorHelp, parseHypervisor } from './hypervisor-option.ts';
@@ -79,5 +80,5 @@ function writeReport(file: OutputFile, seed: string, rows: readonly AttackRow[])
 }
 
 function say(text = ''): void {
-  process.stdout.write(`${text}\n`);
+  print(`${text}\n`);
 }

@@ -20,6 +20,17 @@ export function writeOut(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** Nobody reads standard output any more: the command ends at once, and says nothing. */
+export class Unheard extends Error {
+  override readonly name = 'Unheard';
+}
+
+/** Writes text or bytes of ours to standard output, at once. @throws Unheard where nobody reads there any more */
+export function print(output: string | Uint8Array): void {
+  const bytes = typeof output === 'string' ? new TextEncoder().encode(output) : output;
+  if (!writeOut(bytes)) throw new Unheard('nobody reads standard output');
+}
+
 /** Takes bytes of a console, in the order in which they are written. */
 export type Output = (bytes: Uint8Array) => void;
 

@@ -7,11 +7,9 @@ import { type InputSource, NO_INPUT, standardInput } from './input.ts';
 import { Progress } from './progress.ts';
 import type { RunPlan } from './run-options.ts';
 import { say } from './say.ts';
-import { SIGNAL_STATUS, StopWatch } from './signals.ts';
+import { StopWatch, UNHEARD_STATUS } from './signals.ts';
 
 const STDOUT = 1;
-/** Its number: Node ignores the signal, and a write fails instead. */
-const SIGPIPE = 13;
 const NO_BYTES = new Uint8Array(0);
 
 /** What connects guests with the terminal, or with whatever stands in its place. */
@@ -71,7 +69,7 @@ export class Consoles {
     if (this.#sharesTerminal) this.#progress?.beforeOutput(bytes);
     if (writeOut(bytes)) return;
     this.#unheard = true;
-    this.stop.ask({ detail: 'nobody reads standard output', status: SIGNAL_STATUS + SIGPIPE });
+    this.stop.ask({ detail: 'nobody reads standard output', status: UNHEARD_STATUS });
   }
 
   readonly #actions: Readonly<Record<KeyAction, () => void>> = {

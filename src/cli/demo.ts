@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { defaultProvider } from '../crypto/default.ts';
 import { ATTACKS } from '../index.ts';
 import { ATTACK_TABLE_HEAD, attackRows, attackTableLine, isContained } from './attack-table.ts';
+import { print } from './console-output.ts';
 import { type DemoTenant, demoTenant, withChangedBlob } from './demo-blob.ts';
 import { EXIT_STATUS } from './exit-status.ts';
 import { readImage } from './files.ts';
@@ -37,7 +38,7 @@ export function addDemo(program: Command, finish: (status: number) => void): voi
 }
 
 function say(line = ''): void {
-  process.stdout.write(`${line}\n`);
+  print(`${line}\n`);
 }
 
 function demo(seed: string): number {

@@ -2,6 +2,7 @@ import { defaultProvider } from '../crypto/default.ts';
 import { readRsaPrivateKey } from '../crypto/rsa-key.ts';
 import { openEsmDigests, openEsmPart } from '../image/esm-blob.ts';
 import type { EsmDigests, EsmLockbox } from '../image/esm-format.ts';
+import { print } from './console-output.ts';
 import { naming, readEsmb, unlock } from './esmb-files.ts';
 import { UsageError } from './exit-status.ts';
 import { readKeyFile } from './key-files.ts';
@@ -35,7 +36,7 @@ export function inspectEsmb(file: string, { key: keyFile, show, json = false }: 
     if (sealed === undefined) throw new UsageError(`${file}: no file with the name ${show}`);
     const contents = openEsmPart(sealed, key, crypto);
     if (contents === null) throw new UsageError(`${file}: ${show}: its tag does not verify: it was changed`);
-    process.stdout.write(contents);
+    print(contents);
     return;
   }
   const digests = key === null ? null : naming(file, () => openEsmDigests(blob, key, crypto));
@@ -45,7 +46,7 @@ export function inspectEsmb(file: string, { key: keyFile, show, json = false }: 
     ...(digests !== null && { digests: describeDigests(digests) }),
     files: [...blob.files].map(([name, { ciphertext, comment }]) => ({ name, bytes: ciphertext.length, comment })),
   };
-  process.stdout.write(json ? `${JSON.stringify(description, null, 2)}\n` : asText(description));
+  print(json ? `${JSON.stringify(description, null, 2)}\n` : asText(description));
 }
 
 function describeLockbox({ name, fingerprint, comment }: EsmLockbox): Description['lockboxes'][number] {

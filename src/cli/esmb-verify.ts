@@ -2,6 +2,7 @@ import { defaultProvider } from '../crypto/default.ts';
 import { readRsaPrivateKey } from '../crypto/rsa-key.ts';
 import { openEsmDigests } from '../image/esm-blob.ts';
 import { differingDigests, digestsOf, type EsmMeasured } from '../image/esm-image.ts';
+import { print } from './console-output.ts';
 import { initrdProper, naming, readEsmb, unlock } from './esmb-files.ts';
 import { EXIT_STATUS } from './exit-status.ts';
 import { readImage } from './files.ts';
@@ -41,7 +42,7 @@ export function verifyEsmb(file: string, options: VerifyOptions): number {
   for (const [name, text] of Object.entries(names) as [EsmMeasured, string][]) {
     const size = name === 'kernel' && expected.kernelSize !== found.kernelSize;
     const detail = size ? `: ${found.kernelSize} bytes instead of ${expected.kernelSize}` : '';
-    process.stdout.write(`${text}: ${different.includes(name) ? `differs${detail}` : 'as the blob has it'}\n`);
+    print(`${text}: ${different.includes(name) ? `differs${detail}` : 'as the blob has it'}\n`);
   }
   return different.length === 0 ? EXIT_STATUS.ok : EXIT_STATUS.crashed;
 }

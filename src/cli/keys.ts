@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import type { Command } from 'commander';
 import { readRsaPrivateKey, rsaBits, writeRsaPublicKey } from '../crypto/rsa-key.ts';
 import { DEVELOPMENT_KEY } from '../powerpc/ultravisor/development-key.ts';
+import { print } from './console-output.ts';
 import { UsageError } from './exit-status.ts';
 import { readKeyFile } from './key-files.ts';
 import { writeNewFile } from './new-file.ts';
@@ -58,6 +59,6 @@ function makeRsa(name: string, { bits, force = false }: { bits: string; force?: 
 }
 
 function putOut(pem: string, { out, force = false }: { out?: string; force?: boolean }): void {
-  if (out === undefined) process.stdout.write(pem);
+  if (out === undefined) print(pem);
   else writeNewFile(out, pem, { force, mode: 0o644 });
 }

@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ImageError, OptionError } from '../index.ts';
 import { addAttack } from './attack.ts';
+import { print, Unheard } from './console-output.ts';
 import { addDemo } from './demo.ts';
 import { EXIT_STATUS, UsageError } from './exit-status.ts';
 import { addImage } from './image.ts';
 import { addKeys } from './keys.ts';
 import { addRun } from './run.ts';
 import { say } from './say.ts';
+import { UNHEARD_STATUS } from './signals.ts';
 
 const PACKAGE = new URL('../../package.json', import.meta.url);
 
@@ -29,7 +31,7 @@ function oneLine(text: string): string {
 export function configure(command: Command): Command {
   return command
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(oneLine(text)) })
+    .configureOutput({ writeOut: print, outputError: (text, write) => write(oneLine(text)) })
     .configureHelp({ showGlobalOptions: false });
 }
 
@@ -50,6 +52,10 @@ function version(): string {
  * @throws whatever is a bug of ours
  */
 export async function main(args: readonly string[]): Promise<number> {
+  // What we say on standard error is not what somebody runs us for: where nobody reads it, the work goes on.
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   let status: number = EXIT_STATUS.ok;
   const finish = (code: number): void => {
     status = code;
@@ -68,6 +74,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return status;
   } catch (error) {
+    if (error instanceof Unheard) return UNHEARD_STATUS;
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_STATUS.ok : EXIT_STATUS.usage;
     const badInput = [UsageError, ImageError, OptionError].some((kind) => error instanceof kind);
     if (!badInput) throw error;

@@ -5,6 +5,11 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** What shells show for a command that a signal ended. */
 export const SIGNAL_STATUS = 128;
 
+/** Its number: Node ignores the signal, and a write fails instead. */
+const SIGPIPE = 13;
+/** Exit status where nobody reads standard output any more: as if the signal had ended us, as it does other tools. */
+export const UNHEARD_STATUS = SIGNAL_STATUS + SIGPIPE;
+
 /** Why a run is to end before the guest does, and with which exit status. */
 export interface StopRequest {
   readonly detail: string;

@@ -39,6 +39,36 @@ function panicking(message: string): Uint8Array {
 const HELLO = 'guests/powerpc/hello.elf';
 const SECRET = 'guests/powerpc/secret.elf';
 
+describe('a reader that goes away', () => {
+  /** Status of the command, and all that anybody says, when its output goes to a reader that takes one line. */
+  function cut(command: string): { status: string; text: string } {
+    const line = `'${process.execPath}' bin/cloister.js ${command}; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', line], { encoding: 'utf8' });
+    const lines = stdout.trimEnd().split('\n');
+    return { status: lines.pop() ?? '', text: [...lines, stderr].join('\n') };
+  }
+
+  it.each([
+    ['run --help', 'Usage: cloister run [options] <image...>\n'],
+    ['attack read-memory dma', expect.stringMatching(/^attack +normal VM .*\n$/)],
+    ['keys public guests/no-key.pem 2>&1', expect.any(String)],
+  ])('%s | head -n 1: ends without a word, as SIGPIPE ends other tools', (command, text) => {
+    const seen = cut(`${command} | head -n 1`);
+    expect(seen.text).toEqual(text);
+    expect(seen.text).not.toMatch(/EPIPE|at .*\.js/);
+  });
+
+  it('has the status that a shell shows for SIGPIPE', () => {
+    expect(cut('run --help | true').status).toBe('141');
+    expect(cut('attack read-memory | true').status).toBe('141');
+  });
+
+  it('of standard error alone changes nothing', () => {
+    expect(cut(`run --no-such-option 2>&1 >/dev/null | true`)).toEqual({ status: '2', text: '' });
+    expect(cut(`run ${HELLO} 2> >(true)`)).toEqual({ status: '0', text: 'hello from ppc64le\n' });
+  });
+});
+
 describe('cloister run', () => {
   it('gives the console to stdout byte for byte, nothing else, and status 0', () => {
     expect(cloister('run', HELLO)).toEqual({ status: 0, out: 'hello from ppc64le\n', err: '' });
