@@ -2,7 +2,6 @@ import { describe, expect, it, vi } from 'vitest';
 import { runVictim as runHonest } from '../../../src/cli/attack-experiment.ts';
 import { judge } from '../../../src/cli/attack-verdict.ts';
 import { SPR } from '../../../src/powerpc/abi.ts';
-import type { RegisterPort } from '../../../src/powerpc/cpu/port.ts';
 import { VICTIM } from './victim.ts';
 
 /*
@@ -12,72 +11,85 @@ import { VICTIM } from './victim.ts';
 
 const ULTRAVISOR = '../../../src/powerpc/ultravisor';
 
-// biome-ignore lint/suspicious/noExplicitAny: a fault replaces functions of any module
-type Module = Record<string, any>;
-
 interface Fault {
   readonly what: string;
   /** Module of the Ultravisor. */
   readonly module: string;
   /** What it exports instead. */
-  readonly exports: (original: Module) => Module;
+  readonly exports: (original: object) => object;
   readonly attack: string;
   readonly loss: { readonly learned?: true; readonly changed?: true };
 }
 
+/** A fault in a module of type M: what it exports instead is typed as what it exports. */
+function fault<M extends object>({
+  exports,
+  ...rest
+}: Omit<Fault, 'exports'> & { readonly exports: (original: M) => Partial<M> }): Fault {
+  return { ...rest, exports: (original) => exports(original as M) };
+}
+
+type PageCrypto = typeof import('../../../src/powerpc/ultravisor/page-crypto.ts');
+type NeutralRegisters = typeof import('../../../src/powerpc/ultravisor/neutral-registers.ts');
+type SvmLpcr = typeof import('../../../src/powerpc/ultravisor/svm-lpcr.ts');
+type Pages = typeof import('../../../src/powerpc/ultravisor/pages.ts');
+type EsmProof = typeof import('../../../src/powerpc/ultravisor/esm-proof.ts');
+type EsmGather = typeof import('../../../src/powerpc/ultravisor/esm-gather.ts');
+type Abi = typeof import('../../../src/powerpc/abi.ts');
+type Unregister = typeof import('../../../src/powerpc/ultravisor/uv_unregister_mem_slot.ts');
+
 const FAULTS: readonly Fault[] = [
-  {
+  fault<PageCrypto>({
     what: 'pages leave secure memory without encryption',
     module: 'page-crypto',
     exports: ({ sealPage }) => ({
-      sealPage: (uv: unknown, svm: unknown, page: Uint8Array) => ({
+      sealPage: (uv, svm, page) => ({
         ...sealPage(uv, svm, page),
         ciphertext: page.slice(),
       }),
     }),
     attack: 'read-memory',
     loss: { learned: true },
-  },
-  ...['write-memory', 'replay-page', 'swap-pages', 'alias-page', 'drop-page'].map(
-    (attack): Fault => ({
+  }),
+  ...['write-memory', 'replay-page', 'swap-pages', 'alias-page', 'drop-page'].map((attack) =>
+    fault<PageCrypto>({
       what: 'what comes back is not verified',
       module: 'page-crypto',
       exports: ({ openPage }) => ({
-        openPage: (uv: unknown, svm: unknown, ciphertext: Uint8Array, seal: unknown) =>
-          openPage(uv, svm, ciphertext, seal) ?? ciphertext,
+        openPage: (uv, svm, ciphertext, seal) => openPage(uv, svm, ciphertext, seal) ?? ciphertext,
       }),
       attack,
       loss: { changed: true },
     }),
   ),
-  {
+  fault<NeutralRegisters>({
     what: 'one register is not neutral',
     module: 'neutral-registers',
     exports: ({ NEUTRAL_SPRS }) => ({
-      NEUTRAL_SPRS: NEUTRAL_SPRS.filter(({ spr }: { spr: number }) => spr !== SPR.SPRG0),
+      NEUTRAL_SPRS: NEUTRAL_SPRS.filter(({ spr }) => spr !== SPR.SPRG0),
     }),
     attack: 'read-registers',
     loss: { learned: true },
-  },
-  {
+  }),
+  fault<NeutralRegisters>({
     what: 'one register is not put back',
     module: 'neutral-registers',
-    exports: ({ SAVED_SPRS }) => ({ SAVED_SPRS: SAVED_SPRS.filter((spr: number) => spr !== SPR.MMCR2) }),
+    exports: ({ SAVED_SPRS }) => ({ SAVED_SPRS: SAVED_SPRS.filter((spr) => spr !== SPR.MMCR2) }),
     attack: 'change-registers',
     loss: { changed: true },
-  },
-  {
+  }),
+  fault<SvmLpcr>({
     what: 'LPCR stays as the hypervisor left it',
     module: 'svm-lpcr',
     exports: () => ({ enforceLpcr: () => {} }),
     attack: 'change-lpcr',
     loss: { changed: true },
-  },
-  {
+  }),
+  fault<Pages>({
     what: 'UV_PAGE_OUT does not forget translations',
     module: 'pages',
     exports: ({ setPage }) => ({
-      setPage: (uv: unknown, port: RegisterPort, ...rest: unknown[]) => {
+      setPage: (uv, port, ...rest) => {
         const { invalidateTranslations } = port;
         port.invalidateTranslations = () => {};
         setPage(uv, port, ...rest);
@@ -86,41 +98,41 @@ const FAULTS: readonly Fault[] = [
     }),
     attack: 'stale-translation',
     loss: { changed: true },
-  },
-  {
+  }),
+  fault<EsmProof>({
     what: 'digests are not compared',
     module: 'esm-proof',
     exports: () => ({ failedDigests: () => [] }),
     attack: 'corrupt-image',
     loss: { changed: true },
-  },
-  {
+  }),
+  fault<EsmGather>({
     what: 'what was measured can get other contents',
     module: 'esm-gather',
-    exports: () => ({ acceptsContents: (svm: Module) => svm.state === 'ACTIVE' }),
+    exports: () => ({ acceptsContents: (svm) => svm.state === 'ACTIVE' }),
     attack: 'change-after-check',
     loss: { changed: true },
-  },
-  {
+  }),
+  fault<Abi>({
     what: 'everything in no slot is a device',
     module: '../abi',
     exports: () => ({ DEVICE_SPACE: 0 }),
     attack: 'hole-in-memory',
     loss: { learned: true },
-  },
-  {
+  }),
+  fault<Unregister>({
     what: 'a slot that was taken away can come back',
     module: 'uv_unregister_mem_slot',
     exports: ({ uvUnregisterMemSlot }) => ({
-      uvUnregisterMemSlot: (uv: Module, port: RegisterPort) => {
+      uvUnregisterMemSlot: (uv, port) => {
         const code = uvUnregisterMemSlot(uv, port);
-        uv.state.svms.get(Number(port.gpr(4))).lost.length = 0;
+        uv.state.svms.get(Number(port.gpr(4)))?.lost.splice(0);
         return code;
       },
     }),
     attack: 'lie-about-slots',
     loss: { changed: true },
-  },
+  }),
 ];
 
 const honest = runHonest({ ...VICTIM, protected: true, attack: null });
@@ -130,7 +142,7 @@ describe('an Ultravisor with one check taken out loses to the attack that the ch
     const path = `${ULTRAVISOR}/${module}.ts`;
     vi.resetModules();
     vi.doMock(path, async (importOriginal) => {
-      const original = await importOriginal<Module>();
+      const original = await importOriginal<object>();
       return { ...original, ...exports(original) };
     });
     try {
