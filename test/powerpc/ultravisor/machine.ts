@@ -367,19 +367,23 @@ export class Machine {
 
   /** The leaf of a frame in the tree that the SVM's partition table entry points to. */
   leaf(gfn: number): bigint {
-    const [table] = this.pate();
-    let at = table & RADIX_ROOT.RPDB;
-    for (const { index, last } of [
-      { index: 0, last: false },
-      { index: 0, last: false },
-      { index: Math.floor(gfn / 32), last: false },
-      { index: gfn % 32, last: true },
-    ]) {
-      const entry = this.all.readU64((Number(at) + index * 8) as RealAddress);
-      if (last) return entry;
-      at = entry & 0x0fffffffffffff00n;
+    const at = this.#leafAddress(gfn);
+    return at === undefined ? 0n : this.all.readU64(at);
+  }
+
+  /** A fault to plant: another leaf for a frame. */
+  setLeaf(gfn: number, leaf: bigint): void {
+    const at = this.#leafAddress(gfn);
+    if (at === undefined) throw new Error(`frame ${gfn} has no leaf`);
+    this.all.writeU64(at, leaf);
+  }
+
+  #leafAddress(gfn: number): RealAddress | undefined {
+    let at = this.pate()[0] & RADIX_ROOT.RPDB;
+    for (const index of [0, 0, Math.floor(gfn / 32)]) {
+      at = this.all.readU64((Number(at) + index * 8) as RealAddress) & 0x0fffffffffffff00n;
     }
-    return 0n;
+    return at === 0n ? undefined : ((Number(at) + (gfn % 32) * 8) as RealAddress);
   }
 
   pate(lpid = LPID): [bigint, bigint] {

@@ -1,11 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { RealAddress } from '../../../src/machine/types.ts';
 import { HCALL, MSR, SECURE_ADDRESS_BIT, SPR, VECTOR } from '../../../src/powerpc/abi.ts';
-import { touchedPages } from '../../../src/powerpc/ultravisor/pages.ts';
+import { checkInvariants, SECRET } from './invariants.ts';
 import { GUEST_FRAMES, LPID, Machine, PAGE } from './machine.ts';
-
-const SECRET = Buffer.from('never to be seen outside of secure memory');
 
 /** Values that make calls meaningful more often than chance, and hostile ones. */
 const value = fc.oneof(
@@ -87,27 +84,6 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     })),
   },
 );
-
-/** Each taken frame of secure memory belongs to one owner; each free one is zero; normal memory never holds the secret. */
-function checkInvariants(m: Machine): void {
-  const { state, secure } = m.uv.save();
-  const owned: number[] = [state.partitionTable as number];
-  for (const svm of state.svms.values()) {
-    owned.push(svm.tree.root, ...svm.tree.frames);
-    for (const { incoming } of svm.pending.values()) if (incoming !== null) owned.push(incoming.frame);
-    for (const [, page] of touchedPages(svm)) {
-      if ('frame' in page && page.frame !== null) owned.push(page.frame);
-      if ('hvPage' in page) expect(page.hvPage).toBeLessThan(SECURE_ADDRESS_BIT);
-    }
-  }
-  expect([...owned].sort((x, y) => x - y)).toEqual([...secure.taken].sort((x, y) => x - y));
-  for (const frame of secure.free) {
-    expect(Buffer.from(m.all.read(frame as RealAddress, PAGE)).indexOf(SECRET)).toBe(-1);
-  }
-  for (const region of m.hv.reachable()) {
-    expect(Buffer.from(m.hv.read(region.base, region.size)).indexOf(SECRET)).toBe(-1);
-  }
-}
 
 describe('random calls of hypervisor and SVM', () => {
   it('throw nothing, give each secure frame one owner, and let no secret out', () => {
