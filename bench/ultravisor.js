@@ -32,6 +32,8 @@ class Registers {
   };
   fpr = () => 0n;
   setFpr = () => {};
+  fprs = () => new BigUint64Array(32);
+  setFprs = () => {};
   fpscr = () => 0n;
   setFpscr = () => {};
   cr = () => 0;

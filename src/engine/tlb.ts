@@ -29,9 +29,9 @@ export class TranslationCache {
   /** Host addresses of TLBs that map nothing, to be copied over those to clear. */
   readonly #blankData: number;
   readonly #blankInstruction: number;
-  /** Key of each set, the one used longest ago first. */
-  readonly #dataKeys = new Map<string, number>();
-  readonly #instructionKeys = new Map<string, number>();
+  /** Sets by key. */
+  readonly #dataKeys = new SetKeys();
+  readonly #instructionKeys = new SetKeys();
   /** Of each data TLB, by its host address. */
   readonly #votes = new Map<number, LinearVote>();
   /** Data TLBs whose linear addend should become their candidate. */
@@ -63,8 +63,7 @@ export class TranslationCache {
    * @param inUse whether another address space uses the TLB at a host address, so that it cannot be given a new key
    */
   data(key: string, inUse: (at: number) => boolean): number {
-    const set = choose(
-      this.#dataKeys,
+    const set = this.#dataKeys.choose(
       key,
       (known) => inUse(this.#data[known] as number),
       (recycled) => this.#clearData(this.#data[recycled] as number),
@@ -74,8 +73,7 @@ export class TranslationCache {
 
   /** Host addresses of the instruction TLB and the region hash for `key`. */
   instruction(key: string): InstructionSide {
-    const set = choose(
-      this.#instructionKeys,
+    const set = this.#instructionKeys.choose(
       key,
       () => false,
       (recycled) => this.#clearInstruction(recycled),
@@ -217,26 +215,36 @@ function nowhere(index: number): bigint {
   return BigInt((index ^ 1) << PAGE_SHIFT);
 }
 
-function choose(
-  keys: Map<string, number>,
-  key: string,
-  inUse: (set: number) => boolean,
-  recycle: (set: number) => void,
-): number {
-  const known = keys.get(key);
-  if (known !== undefined) {
-    keys.delete(key);
-    keys.set(key, known);
-    return known;
+/** A set with a key, and when it was chosen last. */
+interface Keyed {
+  readonly set: number;
+  used: number;
+}
+
+/** Which set has which key. Choosing one again must cost little: it happens at every change of world. */
+class SetKeys {
+  readonly #keyed = new Map<string, Keyed>();
+  #uses = 0;
+
+  /** The set of a key; where it has none, a free one or the one that was chosen longest ago, which is recycled. */
+  choose(key: string, inUse: (set: number) => boolean, recycle: (set: number) => void): number {
+    const used = ++this.#uses;
+    const known = this.#keyed.get(key);
+    if (known !== undefined) {
+      known.used = used;
+      return known.set;
+    }
+    const set = this.#keyed.size < SETS ? this.#keyed.size : this.#giveUp(inUse);
+    this.#keyed.set(key, { set, used });
+    recycle(set);
+    return set;
   }
-  let set = keys.size;
-  if (set >= SETS) {
-    const oldest = [...keys].find(([, known]) => !inUse(known));
-    if (oldest === undefined) throw new Error('no TLB is free for another key');
-    keys.delete(oldest[0]);
-    set = oldest[1];
+
+  #giveUp(inUse: (set: number) => boolean): number {
+    const free = [...this.#keyed].filter(([, { set }]) => !inUse(set));
+    if (free.length === 0) throw new Error('no TLB is free for another key');
+    const [key, { set }] = free.reduce((a, b) => (b[1].used < a[1].used ? b : a));
+    this.#keyed.delete(key);
+    return set;
   }
-  keys.set(key, set);
-  recycle(set);
-  return set;
 }

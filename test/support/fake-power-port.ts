@@ -8,7 +8,7 @@ export class FakePowerPort implements RegisterPort {
   clock = 0n;
   currentMsr = 0n;
   readonly gprs = new Array<bigint>(32).fill(0n);
-  readonly fprs = new Array<bigint>(32).fill(0n);
+  readonly fprValues = new Array<bigint>(32).fill(0n);
   readonly sprs = new Map<number, bigint>();
   crBits = 0;
   /** The partitions whose translations were forgotten, in order. */
@@ -32,11 +32,19 @@ export class FakePowerPort implements RegisterPort {
   }
 
   fpr(n: number): bigint {
-    return this.fprs[n];
+    return this.fprValues[n];
   }
 
   setFpr(n: number, bits: bigint): void {
-    this.fprs[n] = unsigned(bits);
+    this.fprValues[n] = unsigned(bits);
+  }
+
+  fprs(): BigUint64Array {
+    return BigUint64Array.from(this.fprValues);
+  }
+
+  setFprs(bits: BigUint64Array): void {
+    for (const [n, value] of bits.entries()) this.fprValues[n] = value;
   }
 
   fpscr(): bigint {

@@ -45,6 +45,9 @@ export interface RegisterPort {
   /** Raw bits of a floating point register. */
   fpr(n: number): bigint;
   setFpr(n: number, bits: bigint): void;
+  /** Raw bits of all 32, a copy: for whoever changes hands with all of them at each entry. */
+  fprs(): BigUint64Array;
+  setFprs(bits: BigUint64Array): void;
   /** Floating point status and control. */
   fpscr(): bigint;
   setFpscr(value: bigint): void;

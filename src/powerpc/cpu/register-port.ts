@@ -2,7 +2,7 @@ import type { RealAddress } from '../../machine/types.ts';
 import { MSR, SPR } from '../abi.ts';
 import type { Core } from './core.ts';
 import { PrivilegeRefused, type RegisterPort, STUB_BYTES } from './port.ts';
-import { cr, fpr, fpscr, gpr, setCr, setFpr, setFpscr, setGpr } from './registers.ts';
+import { cr, fpr, fprs, fpscr, gpr, setCr, setFpr, setFprs, setFpscr, setGpr } from './registers.ts';
 import { readSpr, SPR_NUMBERS, writeSpr } from './spr.ts';
 import { judgeSpr } from './spr-access.ts';
 
@@ -74,6 +74,14 @@ export class LevelPort implements RegisterPort {
 
   setFpr(n: number, bits: bigint): void {
     setFpr(this.#live.context, n, bits);
+  }
+
+  fprs(): BigUint64Array {
+    return fprs(this.#live.context);
+  }
+
+  setFprs(bits: BigUint64Array): void {
+    setFprs(this.#live.context, bits);
   }
 
   fpscr(): bigint {

@@ -26,6 +26,21 @@ export function setFpr(context: CpuContext, n: number, bits: bigint): void {
   context.set64(isa.fpr.slots[n] as (typeof isa.fpr.slots)[number], bits);
 }
 
+/** The place of the floating point registers, which lie one behind the other, among the store's doublewords. */
+function fprIndex(context: CpuContext): number {
+  return (context.base + isa.fpr.offset) >>> 3;
+}
+
+/** Raw bits of all floating point registers, a copy. */
+export function fprs(context: CpuContext): BigUint64Array {
+  const first = fprIndex(context);
+  return context.store.u64.slice(first, first + isa.fpr.slots.length);
+}
+
+export function setFprs(context: CpuContext, bits: BigUint64Array): void {
+  context.store.u64.set(bits, fprIndex(context));
+}
+
 /** Floating point status and control. */
 export function fpscr(context: CpuContext): bigint {
   return context.get64(isa.fpscr);

@@ -3,7 +3,7 @@ import type { RegisterPort } from '../cpu/port.ts';
 import { SAVED_SPRS } from './neutral-registers.ts';
 
 const GPRS = 32;
-const FPRS = 32;
+export const FPRS = 32;
 
 /** The state that an interrupt took the CPU from. */
 export interface Interrupted {
@@ -23,7 +23,7 @@ export interface Frame {
   /** (H)SRR1 of the interrupt that ended its run. */
   readonly image: bigint;
   readonly gprs: bigint[];
-  readonly fprs: bigint[];
+  readonly fprs: BigUint64Array;
   readonly fpscr: bigint;
   cr: number;
   /** In the order of `SAVED_SPRS`. */
@@ -34,15 +34,19 @@ export interface Frame {
 
 /** Takes the registers of the vCPU that the CPU has just been interrupted in. */
 export function saveFrame(port: RegisterPort, { nia, msr, image }: Interrupted): Frame {
+  const gprs: bigint[] = [];
+  for (let n = 0; n < GPRS; n++) gprs.push(port.gpr(n));
+  const sprs: bigint[] = [];
+  for (const spr of SAVED_SPRS) sprs.push(port.spr(spr));
   return {
     nia,
     msr,
     image,
-    gprs: Array.from({ length: GPRS }, (_, n) => port.gpr(n)),
-    fprs: Array.from({ length: FPRS }, (_, n) => port.fpr(n)),
+    gprs,
+    fprs: port.fprs(),
     fpscr: port.fpscr(),
     cr: port.cr(),
-    sprs: SAVED_SPRS.map((spr) => port.spr(spr)),
+    sprs,
     decrementerExpiry: readDecrementer(port) + port.spr(SPR.TB),
   };
 }
@@ -54,7 +58,7 @@ export function blankFrame(port: RegisterPort, nia: bigint, msr: bigint, decreme
     msr,
     image: msr,
     gprs: new Array(GPRS).fill(0n),
-    fprs: new Array(FPRS).fill(0n),
+    fprs: new BigUint64Array(FPRS),
     fpscr: 0n,
     cr: 0,
     sprs: new Array(SAVED_SPRS.length).fill(0n),
@@ -74,11 +78,11 @@ export function frameSpr(frame: Frame, spr: number): bigint {
 
 /** Puts all registers of a vCPU back; not its address and MSR, with which `urfid` will go there. */
 export function restoreFrame(port: RegisterPort, frame: Frame): void {
-  for (const [n, value] of frame.gprs.entries()) port.setGpr(n, value);
-  for (const [n, value] of frame.fprs.entries()) port.setFpr(n, value);
+  for (let n = 0; n < GPRS; n++) port.setGpr(n, frame.gprs[n]);
+  port.setFprs(frame.fprs);
   port.setFpscr(frame.fpscr);
   port.setCr(frame.cr);
-  for (const [i, spr] of SAVED_SPRS.entries()) port.setSpr(spr, frame.sprs[i]);
+  for (let i = 0; i < SAVED_SPRS.length; i++) port.setSpr(SAVED_SPRS[i], frame.sprs[i]);
   port.setSpr(SPR.DEC, decrementerValue(port, frame.decrementerExpiry - port.spr(SPR.TB)));
 }
 

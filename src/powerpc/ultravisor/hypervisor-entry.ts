@@ -3,12 +3,13 @@ import type { RegisterPort } from '../cpu/port.ts';
 import { traceServed } from './call-trace.ts';
 import type { UvContext } from './context.ts';
 import { newCookie } from './cookies.ts';
-import { type Frame, frameDecrementer, restoreFrame } from './frame.ts';
+import { FPRS, type Frame, frameDecrementer, restoreFrame } from './frame.ts';
 import { DEC_SHOWN, NEUTRAL_SPRS } from './neutral-registers.ts';
 import type { Continuation, Pending, Svm } from './svm.ts';
 
 const GPRS = 32;
-const FPRS = 32;
+/** What the hypervisor finds in the floating point registers. */
+const NO_FPRS = new BigUint64Array(FPRS);
 const COOKIE_GPR = 31;
 /** MSR bits of the guest that stay on in the hypervisor (6.2.1). */
 const KEPT_FACILITIES = MSR.FP | MSR.VEC | MSR.VSX;
@@ -95,7 +96,7 @@ function enterNeutral(
   for (let n = 0; n < GPRS; n++) port.setGpr(n, 0n);
   for (const [i, value] of args.entries()) port.setGpr(3 + i, value);
   port.setGpr(COOKIE_GPR, BigInt(cookie));
-  for (let n = 0; n < FPRS; n++) port.setFpr(n, 0n);
+  port.setFprs(NO_FPRS);
   port.setFpscr(0n);
   port.setCr(0);
   for (const { spr, set = 0n, realAt = [] } of NEUTRAL_SPRS) {

@@ -10,7 +10,7 @@ export class FakePort implements RegisterPort {
   readonly stubPage = 0x7000n;
   clock = 0n;
   readonly gprs = new Array<bigint>(32).fill(0n);
-  readonly fprs = new Array<bigint>(32).fill(0n);
+  readonly fprValues = new Array<bigint>(32).fill(0n);
   readonly sprs = new Map<number, bigint>();
   /** LPIDs whose translations were to be forgotten, in order. */
   readonly invalidated: (number | undefined)[] = [];
@@ -37,11 +37,19 @@ export class FakePort implements RegisterPort {
   }
 
   fpr(n: number): bigint {
-    return this.fprs[n];
+    return this.fprValues[n];
   }
 
   setFpr(n: number, bits: bigint): void {
-    this.fprs[n] = bits;
+    this.fprValues[n] = bits;
+  }
+
+  fprs(): BigUint64Array {
+    return BigUint64Array.from(this.fprValues);
+  }
+
+  setFprs(bits: BigUint64Array): void {
+    for (const [n, value] of bits.entries()) this.fprValues[n] = value;
   }
 
   fpscr(): bigint {

@@ -445,12 +445,12 @@ export class Machine {
     this.nia = port.spr(SPR.USRR0);
     port.currentMsr = port.spr(SPR.USRR1);
     if (!this.inHypervisor || this.nia >= 0x2000n) return;
-    const { gprs, fprs, fpscrBits, crBits, sprs } = port;
+    const { gprs, fprValues, fpscrBits, crBits, sprs } = port;
     this.seen.push({
       nia: this.nia,
       msr: port.currentMsr,
       gprs: [...gprs],
-      fprs: [...fprs],
+      fprs: [...fprValues],
       fpscr: fpscrBits,
       cr: crBits,
       sprs: new Map(sprs),
