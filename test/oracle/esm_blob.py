@@ -9,6 +9,7 @@ its own, cryptography by python3-cryptography (OpenSSL).
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -98,9 +99,45 @@ def seal(key, plaintext):
     }
 
 
+def names(node, kind):
+    return {name for name, value in node.items() if isinstance(value, kind)}
+
+
+def has(node, properties, nodes=()):
+    """A node has exactly these properties and nodes: the public tools refuse one more and one less."""
+    assert names(node, bytes) == set(properties), sorted(names(node, bytes))
+    assert names(node, dict) == set(nodes), sorted(names(node, dict))
+
+
+def check_sealed(part):
+    has(part, {"algorithm", "untrusted-comment", "ciphertext", "iv", "mac"})
+    assert part["untrusted-comment"].endswith(b"\0") and b"\n" not in part["untrusted-comment"]
+
+
+def check_form(tree):
+    """What open-power's svm-tool checks of a blob before it does anything with it."""
+    has(tree, {"compatible"}, {"lockboxes", "digest", "file"})
+    assert "origin-lockbox" in tree["lockboxes"]
+    has(tree["lockboxes"], (), tree["lockboxes"].keys())
+    for name, box in tree["lockboxes"].items():
+        assert name == "origin-lockbox" or re.fullmatch("lockbox-[1-9][0-9]*", name), name
+        has(box, {"untrusted-comment", "encrypted-symkey"}, {"pubkey-fingerprint"})
+        has(box["pubkey-fingerprint"], {"algorithm", "hash"})
+        assert len(box["pubkey-fingerprint"]["hash"]) == 32
+        assert b"\n" not in box["untrusted-comment"]
+    has(tree["digest"], (), {"digests-fdt"})
+    check_sealed(tree["digest"]["digests-fdt"])
+    if "files-fdt" in tree["file"]:
+        for name, part in read_tree(tree["file"]["files-fdt"])["files"].items():
+            # A node's name by the Devicetree Specification, 2.2.1.
+            assert re.fullmatch("[A-Za-z][0-9A-Za-z,._+-]{0,30}", name), name
+            check_sealed(part)
+
+
 def open_blob(blob_file, key_file):
     tree = read_tree(open(blob_file, "rb").read())
     assert tree["compatible"] == text("ibm,esm")
+    check_form(tree)
     key = serialization.load_pem_private_key(open(key_file, "rb").read(), None)
     lockbox, symkey = unlock(tree, key)
     digests = read_tree(unseal(symkey, tree["digest"]["digests-fdt"]))["digests"]
