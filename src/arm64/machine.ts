@@ -1,5 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ConsoleBackend } from '../devices/console.ts';
+import { GicV3 } from '../devices/gicv3.ts';
 import { Engine } from '../engine/engine.ts';
 import type { ImageFile } from '../image/image-file.ts';
 import { HostView } from '../machine/host-view.ts';
@@ -12,10 +13,11 @@ import { OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
 import { affinityOf, PSTATE, SPSR_MODE } from './abi.ts';
 import { ArmCpu } from './cpu/arm-cpu.ts';
+import { GicCpuInterface } from './cpu/gic-cpu-interface.ts';
 import { armIsa } from './isa/index.ts';
 import type { ArmMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
-import { MOST_CPUS, RAM_BASE } from './vmm/layout.ts';
+import { DISTRIBUTOR, MOST_CPUS, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS, SPI_COUNT } from './vmm/layout.ts';
 import { callPsci, type PsciPower } from './vmm/psci.ts';
 import { Virt } from './vmm/virt.ts';
 
@@ -57,6 +59,7 @@ export class ArmMachine {
   readonly memory: RealMemory;
   readonly engine: Engine<ArmMode>;
   readonly cpus: readonly ArmCpu[];
+  readonly gic: GicV3;
   readonly virt: Virt;
   readonly #name: string;
   readonly #schedule = startOfSchedule();
@@ -78,12 +81,22 @@ export class ArmMachine {
     this.memory = new RealMemory(store, regions);
     const random = new RandomSource(crypto, options.seed, options.seedOverrides);
     const view = new HostView(this.memory, { agent: 'vmm', secure: false }, trace, () => this.clock.stamp);
+    this.gic = new GicV3({
+      affinities: Array.from({ length: guest.cpus }, (_, index) => affinityOf(index)),
+      spis: SPI_COUNT,
+    });
     this.virt = new Virt(
       view,
       { ...guest, conduit: 'hvc', random: random.stream(ARM_RANDOM_STREAM.deviceTree) },
-      { setSpi: () => {} },
+      this.gic,
       () => this.clock.now,
     );
+    this.virt.bus.add({ ...DISTRIBUTOR, device: this.gic.distributor });
+    this.virt.bus.add({
+      base: REDISTRIBUTORS.base,
+      size: guest.cpus * REDISTRIBUTOR_BYTES,
+      device: this.gic.redistributors,
+    });
     this.cpus = Array.from({ length: guest.cpus }, (_, index) => this.#makeCpu(index, trace));
     this.#start();
   }
@@ -121,6 +134,7 @@ export class ArmMachine {
   #look(): boolean {
     if (this.#resetDue) {
       this.#resetDue = false;
+      this.gic.reset();
       this.virt.reset();
       this.#start();
     }
@@ -144,7 +158,16 @@ export class ArmMachine {
       clock: this.clock,
       index,
       trace,
-      gic: null,
+      gic: (core) => {
+        const gic = new GicCpuInterface(core, this.gic);
+        return {
+          access: (...access) => gic.access(...access),
+          update: (...parts) => {
+            virt.poll();
+            gic.update(...parts);
+          },
+        };
+      },
       conduit: 'hvc',
       firmware: (cpu) => this.#callFirmware(cpu),
       devices: {

@@ -18,16 +18,53 @@ function boot(name: string, ...args: string[]): string {
   return stdout;
 }
 
+const lines = (...texts: string[]): string => texts.map((text) => `${text}\n`).join('');
+
+/** Each CPU adds its number, counted from 1, 20000 times. */
+const SMP = (cpus: number): string => {
+  const total = 20000 * ((cpus * (cpus + 1)) / 2);
+  return lines(
+    `CPUs ${cpus}`,
+    'one that is on: 4, one that is not there: 2',
+    `added ${total}`,
+    `under the lock ${total}`,
+    'interrupts here 0',
+    `off again ${cpus - 1}`,
+  );
+};
+
 /** Guests with one CPU, by what they say. */
-const GUESTS: readonly (readonly [string, string])[] = [['hello', 'hello from aarch64\n']];
+const GUESTS: readonly (readonly [string, string])[] = [
+  ['hello', 'hello from aarch64\n'],
+  [
+    'timer',
+    lines(
+      'ticks while counting: 10',
+      'ticks with those asleep: 20',
+      'held back by the mask, then taken',
+      // GICv3: idle priority, the spurious INTID, and what a Cortex-A57's CPU interface says of itself.
+      'running priority ff, highest pending 1023, control 8c00',
+    ),
+  ],
+  ['smp', SMP(1)],
+];
 
 describe.skipIf(!requireTool('qemu-system-aarch64').available)('our arm64 guests on QEMU', () => {
+  test('smp uses four CPUs', () => {
+    expect(boot('smp', '-cpu', 'cortex-a57', '-smp', '4')).toBe(SMP(4));
+  });
+
   test.each(GUESTS)('%s says what it should', (name, expected) => {
     for (const cpu of ['cortex-a57', 'cortex-a72']) expect(boot(name, '-cpu', cpu)).toBe(expected);
   });
 });
 
 describe.each([false, true])('our arm64 guests on our machine, interpret %s', (interpret) => {
+  test('smp uses four CPUs', () => {
+    const { outcome, console } = runArmGuest('smp', { interpret, cpus: 4 });
+    expect({ outcome, console }).toEqual({ outcome: 'poweroff', console: SMP(4) });
+  });
+
   test.each(GUESTS)('%s says what it should', (name, expected) => {
     const { outcome, console } = runArmGuest(name, { interpret });
     expect({ outcome, console }).toEqual({ outcome: 'poweroff', console: expected });

@@ -13,6 +13,7 @@ import { Core, type EntryCause } from './core.ts';
 import { DeviceAccess, type PhysicalDevices } from './device-access.ts';
 import { defaultTarget, takeSynchronous, takeUndefined } from './exceptions.ts';
 import { takeAbort } from './faults.ts';
+import type { GicInterface } from './gic-interface.ts';
 import { type InterruptLines, interruptStatus, takeInterrupt, wakes } from './interrupts.ts';
 import { Mmu } from './mmu.ts';
 import { NATIVE_INSTRUCTIONS, NativeLevels, type NativeSeats } from './native-levels.ts';
@@ -29,14 +30,6 @@ export interface ArmPeers {
   sendEvent(): void;
 }
 
-/** The GIC's CPU interface of a PE, behind its system registers. */
-export interface GicInterface {
-  /** MRS or MSR of an ICC_ or ICH_ register. @returns as `accessRegister` */
-  access(core: Core, access: SystemAccess, value: bigint): bigint | null;
-  /** Brings the interrupt lines in step with timers, list registers and the distributor. */
-  update(core: Core, timer: GenericTimer, lines: InterruptLines): void;
-}
-
 /** What a PE is built from. */
 export interface ArmCpuOptions {
   readonly memory: RealMemory;
@@ -48,7 +41,8 @@ export interface ArmCpuOptions {
   readonly trace?: TraceSink | null;
   readonly counter?: CounterRate;
   readonly peers: ArmPeers;
-  readonly gic: GicInterface | null;
+  /** Makes the PE's CPU interface of the GIC; null where there is none. */
+  readonly gic: ((core: Core) => GicInterface) | null;
   readonly native?: NativeSeats;
   /**
    * The machine's firmware, which reads and writes X0 to X17. The PE is already behind the instruction that called it: SMC that EL2 does not trap,
@@ -75,6 +69,7 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
   readonly #mmu: Mmu;
   /** Looks without leaving a trace in the other one's fault. */
   readonly #system: SystemInstructions;
+  readonly #gic: GicInterface | null;
   readonly #native: NativeLevels;
   readonly #devices: DeviceAccess | null;
   #pcAlignment = false;
@@ -106,6 +101,7 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
       entered: (level, cause, pc) => this.#entered(level, cause, pc),
     });
     this.timer = new GenericTimer(this.core, options.counter);
+    this.#gic = options.gic === null ? null : options.gic(this.core);
     const parts = { timer: this.timer, interruptStatus: () => interruptStatus(this.core, this.lines) };
     const invalidate = (): void => options.peers.invalidateTranslations();
     this.#native = new NativeLevels(this.core, memory, options.native ?? {}, parts, invalidate);
@@ -219,7 +215,7 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
    * @returns whether there is an instruction to execute
    */
   settle(): boolean {
-    this.#options.gic?.update(this.core, this.timer, this.lines);
+    this.#gic?.update(this.core, this.timer, this.lines);
     if (this.#activity === 'waiting') this.#tryWake();
     if (this.#activity !== 'running') return false;
     if (!this.#native.pending && !this.#atStub) takeInterrupt(this.core, this.lines);
@@ -293,7 +289,7 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
   }
 
   #accessGic(access: SystemAccess, value: bigint): bigint | null {
-    const { gic } = this.#options;
+    const gic = this.#gic;
     // What the access changed may unmask or raise an interrupt.
     this.context.stopRequested = true;
     if (gic !== null) return gic.access(this.core, access, value);

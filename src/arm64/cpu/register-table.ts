@@ -190,7 +190,7 @@ const GIC_ROWS: readonly Row[] = [
   ['ICC_EOIR1_EL1', [3, 0, 12, 12, 1], 'no', 1],
   ['ICC_HPPIR1_EL1', [3, 0, 12, 12, 2], 1, 'no'],
   ['ICC_BPR1_EL1', [3, 0, 12, 12, 3], 1, 1, { mask: 7n, reset: 3n }],
-  ['ICC_CTLR_EL1', [3, 0, 12, 12, 4], 1, 1, { mask: 3n, reset: 4n << 8n }],
+  ['ICC_CTLR_EL1', [3, 0, 12, 12, 4], 1, 1, { mask: 3n, reset: 0x8c00n }],
   ['ICC_SRE_EL1', [3, 0, 12, 12, 5], 1, 1, { mask: 0n, reset: 7n }],
   ['ICC_IGRPEN0_EL1', [3, 0, 12, 12, 6], 1, 1, { mask: 1n }],
   ['ICC_IGRPEN1_EL1', [3, 0, 12, 12, 7], 1, 1, { mask: 1n }],
