@@ -50,6 +50,9 @@ export interface TranslatorStatistics {
 /** Leaving for an address without a region this often makes a region for it. */
 const HOT_EXITS = 100;
 
+/** Each region that an address already lies in makes it wait this many times longer for one of its own. */
+const COVERED_FACTOR = 8;
+
 /** Targets of one indirect jump that become part of its region. */
 const MAX_CASES = 16;
 
@@ -66,6 +69,8 @@ interface CachedRegion {
   /** Position in the table. */
   readonly index: number;
   readonly entry: bigint;
+  /** Addresses of its blocks. */
+  readonly starts: readonly bigint[];
   readonly pages: Region['pages'];
   /** Instructions that must be left in the budget to enter. */
   readonly bound: number;
@@ -95,6 +100,10 @@ export class Translator<M extends Mode> {
   /** Region of each indirect jump. */
   readonly #regionOfJump = new Map<bigint, string>();
   readonly #remakes = new Map<string, number>();
+  /** In how many regions a block starts at an address. */
+  readonly #covered = new Map<bigint, number>();
+  /** Keys of entries that have waited. */
+  readonly #waited = new Set<string>();
   #ranRegion = false;
   readonly #translation: Translation = { host: 0, writable: false, cacheable: false };
   #statistics = { regions: 0, instructions: 0, bytes: 0, dropped: 0 };
@@ -172,6 +181,7 @@ export class Translator<M extends Mode> {
     const key = `${pc}:${context.mode.key}:${hostPage}`;
     const known = this.#regions.get(key);
     const mapped = known !== undefined && this.#stillMapped(context, known);
+    if (!mapped && hot && pc === context.pc && this.#mustWait(context, pc, key)) return;
     const region = mapped ? known : hot ? this.#make(context, pc, key) : null;
     if (region === null) {
       if (hot) this.#setHeat(context, NEVER);
@@ -182,6 +192,18 @@ export class Translator<M extends Mode> {
     view.setBigUint64(entry + REGION_HASH.address, pc, true);
     view.setInt32(entry + REGION_HASH.region, region.index, true);
     view.setInt32(entry + REGION_HASH.heat, 0, true);
+  }
+
+  /**
+   * Whether a hot address in the middle of regions is to be passed more often before it starts one. Callees without a region leave their callers
+   * there while a program warms up; each would be made into the whole caller once more.
+   */
+  #mustWait(context: CpuContext<M>, pc: bigint, key: string): boolean {
+    const covered = this.#covered.get(pc) ?? 0;
+    if (covered === 0 || this.#waited.has(key)) return false;
+    this.#waited.add(key);
+    this.#setHeat(context, -HOT_EXITS * COVERED_FACTOR * covered);
+    return true;
   }
 
   #heat(context: CpuContext<M>): number {
@@ -266,7 +288,9 @@ export class Translator<M extends Mode> {
       end.kind === 'jump' && end.how === 'indirect' && !end.call && end.known === null ? [end.pc] : [],
     );
     for (const jump of jumps) this.#regionOfJump.set(jump, key);
-    const cached = { key, jumps, index, entry: pc, pages: region.pages, bound: flow.blocks[0]?.bound ?? 1 };
+    const starts = [...new Set(region.blocks.map((b) => b.start))];
+    for (const start of starts) this.#covered.set(start, (this.#covered.get(start) ?? 0) + 1);
+    const cached = { key, jumps, index, entry: pc, starts, pages: region.pages, bound: flow.blocks[0]?.bound ?? 1 };
     this.#regions.set(key, cached);
     this.#byIndex[index] = cached;
     this.#guard(region, key);
@@ -317,8 +341,16 @@ export class Translator<M extends Mode> {
     this.#freeIndexes.push(region.index);
     for (const c of this.#contexts) c.tlb.forgetRegion(region.entry);
     for (const jump of region.jumps) this.#regionOfJump.delete(jump);
+    for (const start of region.starts) this.#uncover(start);
+    this.#waited.delete(key);
     for (const { hostPage } of region.pages) this.#onPage.get(hostPage)?.delete(key);
     this.#statistics.dropped++;
+  }
+
+  #uncover(start: bigint): void {
+    const left = (this.#covered.get(start) ?? 0) - 1;
+    if (left > 0) this.#covered.set(start, left);
+    else this.#covered.delete(start);
   }
 
   #newIndex(): number {
@@ -326,6 +358,7 @@ export class Translator<M extends Mode> {
     if (free !== undefined) return free;
     if (this.#byIndex.length < MAX_REGIONS) return this.#byIndex.push(undefined) - 1;
     for (const key of [...this.#regions.keys()]) this.#drop(key);
+    this.#waited.clear();
     this.#lines.clear();
     return this.#freeIndexes.pop() as number;
   }
