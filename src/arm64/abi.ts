@@ -211,3 +211,116 @@ export const PSCI_STATE = { on: 0n, off: 1n, onPending: 2n } as const;
 
 /** Affinity fields of MPIDR_EL1 of a PE by its position: clusters of 16, as QEMU's `virt` has with a GICv3. */
 export const affinityOf = (index: number): number => ((index >> 4) << 8) | (index & 15);
+
+/** Hypercalls of the host: HVC #0 with this plus a function number in x0; bit 16 is SMCCC's hint and says nothing (arm64-pkvm.md 4.1). */
+export const HOST_CALL = { base: 0xc600_0000n, hint: 1n << 16n, notSupported: (1n << 64n) - 1n } as const;
+
+/** Function numbers of the host's hypercalls in 7.2 (4.3); those that only trace or serve a GICv5 have none here. */
+export const HYPERCALL = {
+  __kvm_hyp_init: 0,
+  __pkvm_init: 1,
+  __pkvm_create_private_mapping: 2,
+  __pkvm_cpu_set_vector: 3,
+  __kvm_enable_ssbs: 4,
+  __vgic_v3_init_lrs: 5,
+  __vgic_v3_get_gic_config: 6,
+  __pkvm_prot_finalize: 7,
+  __kvm_adjust_pc: 8,
+  __kvm_vcpu_run: 9,
+  __kvm_flush_vm_context: 10,
+  __kvm_tlb_flush_vmid_ipa: 11,
+  __kvm_tlb_flush_vmid_ipa_nsh: 12,
+  __kvm_tlb_flush_vmid: 13,
+  __kvm_tlb_flush_vmid_range: 14,
+  __kvm_flush_cpu_context: 15,
+  __kvm_timer_set_cntvoff: 16,
+  __vgic_v3_save_aprs: 25,
+  __vgic_v3_restore_vmcr_aprs: 26,
+  __pkvm_host_share_hyp: 29,
+  __pkvm_host_unshare_hyp: 30,
+  __pkvm_host_donate_guest: 31,
+  __pkvm_host_share_guest: 32,
+  __pkvm_host_unshare_guest: 33,
+  __pkvm_host_relax_perms_guest: 34,
+  __pkvm_host_wrprotect_guest: 35,
+  __pkvm_host_test_clear_young_guest: 36,
+  __pkvm_host_mkyoung_guest: 37,
+  __pkvm_reserve_vm: 38,
+  __pkvm_unreserve_vm: 39,
+  __pkvm_init_vm: 40,
+  __pkvm_init_vcpu: 41,
+  __pkvm_vcpu_in_poison_fault: 42,
+  __pkvm_force_reclaim_guest_page: 43,
+  __pkvm_reclaim_dying_guest_page: 44,
+  __pkvm_start_teardown_vm: 45,
+  __pkvm_finalize_teardown_vm: 46,
+  __pkvm_vcpu_load: 47,
+  __pkvm_vcpu_put: 48,
+  __pkvm_tlb_flush_vmid: 49,
+} as const;
+export type HypercallName = keyof typeof HYPERCALL;
+
+/** Which functions the door accepts: until the host has flipped its key, and from then on (4.2). */
+export const HYPERCALL_WINDOW = { open: [1, 28], protected: [7, 49] } as const;
+
+/** The same in 6.12, for profile L (4.5). What 7.2 does in several calls is one here. */
+export const HYPERCALL_612 = {
+  __kvm_hyp_init: 0,
+  __pkvm_init: 2,
+  __pkvm_create_private_mapping: 3,
+  __pkvm_cpu_set_vector: 4,
+  __kvm_enable_ssbs: 5,
+  __vgic_v3_init_lrs: 6,
+  __vgic_v3_get_gic_config: 7,
+  __pkvm_prot_finalize: 8,
+  __pkvm_host_share_hyp: 9,
+  __pkvm_host_unshare_hyp: 10,
+  __kvm_adjust_pc: 11,
+  __kvm_flush_vm_context: 13,
+  __kvm_tlb_flush_vmid_ipa: 14,
+  __kvm_tlb_flush_vmid_ipa_nsh: 15,
+  __kvm_tlb_flush_vmid: 16,
+  __kvm_tlb_flush_vmid_range: 17,
+  __kvm_flush_cpu_context: 18,
+  __kvm_timer_set_cntvoff: 19,
+} as const satisfies Partial<Record<HypercallName, number>>;
+export const HYPERCALL_WINDOW_612 = { open: [1, 25], protected: [8, 25] } as const;
+
+/** Handles of VMs: the first, and how many VMs there can be (1.4, 4.3 #38). */
+export const VM_HANDLE = { first: 0x1000, most: 255 } as const;
+
+/** What `__kvm_vcpu_run` says in x1 (6.4). */
+export const EXIT_CODE = { irq: 0, serror: 1, trap: 2, illegal: 3 } as const;
+
+/** Pages that the host lays ready for the hyp (4.6): a list through the first 8 bytes of each, from a head and a count of 8 bytes each. */
+export const MEMCACHE = { head: 0, count: 8 } as const;
+
+/**
+ * What the hyp reads and writes of the host's `struct kvm`, by offset, little-endian. The order is ours: Linux's depends on its configuration.
+ * The host shares the page with the hyp before `__pkvm_init_vm`.
+ */
+export const HOST_KVM = {
+  size: ARM_PAGE_SIZE,
+  /** u64 each. */
+  handle: 0,
+  createdVcpus: 8,
+  isProtected: 16,
+  /** Memcaches that teardown fills: of structures, and of the guest's tables. */
+  teardown: 24,
+  stage2Teardown: 40,
+} as const;
+
+/** Of the host's `struct kvm_vcpu`: its context and hyp state come first, in the layouts of 6.1 and 6.2. */
+export const HOST_VCPU = {
+  size: 2 * ARM_PAGE_SIZE,
+  context: 0,
+  hypState: 0x12b0,
+  /** u64 each. */
+  vcpuId: 0x12f0,
+  vcpuIndex: 0x12f8,
+  /** Bit 0: initialised (6.2). */
+  flags: 0x1300,
+  memcache: 0x1308,
+  /** vGIC: ICH_HCR_EL2, ICH_VMCR_EL2, used list registers, active priorities of both groups, 4 list registers. */
+  vgic: 0x1318,
+} as const;
