@@ -36,7 +36,7 @@ readonly HYPERVISOR=(
 # Position-independent code without relocation: lib.ld says how.
 readonly C_GUEST=(
   -mlittle-endian "${COMMON[@]}" "${C[@]}" -ffunction-sections -fpie -msingle-pic-base -mcmodel=medium
-  -fvisibility=hidden -ffp-contract=off
+  -fvisibility=hidden -ffp-contract=off -Ipowerpc/lib -Icrypto -Ikernels
 )
 
 source arm64/build.bash
@@ -74,7 +74,7 @@ build_library() {
   local float source
   for float in soft hard; do
     mkdir -p "$1/$float"
-    for source in powerpc/lib/*.[cS]; do
+    for source in powerpc/lib/*.[cS] crypto/*.c; do
       "${CROSS}gcc" "${C_GUEST[@]}" "-m$float-float" -c -o "$1/$float/$(basename "$source").o" "$source"
     done
   done
@@ -93,7 +93,7 @@ build_kernel() {
   local name=$3 float=soft
   [ "$name" = float ] && float=hard
   build_c_guest "$1" "$2/$float" "kernels/$name" "-m$float-float" "-DITERATIONS=${KERNELS[$name]}" \
-    powerpc/kernels/main.c "powerpc/kernels/$name.c"
+    powerpc/kernels/main.c "kernels/$name.c"
 }
 
 build_hypervisor() {

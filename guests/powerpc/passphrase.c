@@ -8,7 +8,7 @@
  *
  * The proof at the end shows who knows the pass phrase that the guest does too, and tells others no more than the disk does.
  */
-#include "lib/crypto.h"
+#include "crypto.h"
 #include "lib/virtio_blk.h"
 
 #define ITERATIONS 10000

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
+import { nodeProvider } from '../../src/crypto/node.ts';
 import { armGuest, runArmGuest } from '../support/arm-guest.ts';
 import { requireTool } from '../support/tools.ts';
 
@@ -33,6 +34,12 @@ const SMP = (cpus: number): string => {
   );
 };
 
+/** Iterations for a test: the second finds what the first left. */
+const ITERATIONS = '2';
+const KERNELS = ['list', 'matrix', 'state', 'crc', 'sha256', 'string', 'quicksort', 'hash'].map(
+  (name) => `kernels/${name}`,
+);
+
 /** Guests with one CPU, by what they say. */
 const GUESTS: readonly (readonly [string, string])[] = [
   ['hello', 'hello from aarch64\n'],
@@ -50,8 +57,19 @@ const GUESTS: readonly (readonly [string, string])[] = [
 ];
 
 describe.skipIf(!requireTool('qemu-system-aarch64').available)('our arm64 guests on QEMU', () => {
-  test('smp uses four CPUs', () => {
-    expect(boot('smp', '-cpu', 'cortex-a57', '-smp', '4')).toBe(SMP(4));
+  test.each([
+    ['smp', 'cortex-a57'],
+    ['smp_lse', 'max'],
+  ])('%s uses four CPUs', (name, cpu) => {
+    expect(boot(name, '-cpu', cpu, '-smp', '4')).toBe(SMP(4));
+  });
+
+  test.each(KERNELS)('%s comes to the same checksum as on our machine', (name) => {
+    const judge = boot(name, '-cpu', 'cortex-a57', '-append', ITERATIONS);
+    expect(judge).toMatch(/^start\n[0-9a-f]{16}\n$/);
+    for (const interpret of [false, true]) {
+      expect(runArmGuest(name, { interpret, cmdline: ITERATIONS }).console).toBe(judge);
+    }
   });
 
   test.each(GUESTS)('%s says what it should', (name, expected) => {
@@ -60,13 +78,45 @@ describe.skipIf(!requireTool('qemu-system-aarch64').available)('our arm64 guests
 });
 
 describe.each([false, true])('our arm64 guests on our machine, interpret %s', (interpret) => {
-  test('smp uses four CPUs', () => {
-    const { outcome, console } = runArmGuest('smp', { interpret, cpus: 4 });
+  test.each(['smp', 'smp_lse'])('%s uses four CPUs', (name) => {
+    const { outcome, console } = runArmGuest(name, { interpret, cpus: 4 });
     expect({ outcome, console }).toEqual({ outcome: 'poweroff', console: SMP(4) });
   });
 
   test.each(GUESTS)('%s says what it should', (name, expected) => {
     const { outcome, console } = runArmGuest(name, { interpret });
     expect({ outcome, console }).toEqual({ outcome: 'poweroff', console: expected });
+  });
+});
+
+/** Everything that a guest left behind: time, registers, memory. */
+function stateAfter(name: string, interpret: boolean, cpus: number): unknown {
+  const { machine } = runArmGuest(name, { interpret, cpus, cmdline: ITERATIONS });
+  const { memory, clock } = machine;
+  const [ram] = memory.regions;
+  if (ram === undefined) throw new Error('no RAM');
+  const bytes = memory.store.bytes.subarray(ram.host, ram.host + ram.size);
+  return {
+    now: clock.now,
+    idle: clock.idle,
+    cpus: machine.cpus.map((cpu) => ({
+      pc: cpu.context.pc,
+      pstate: cpu.core.pstate,
+      x: Array.from({ length: 31 }, (_, n) => cpu.x(n)),
+      elr: cpu.core.register('ELR_EL1'),
+    })),
+    memory: nodeProvider.sha256(bytes).join(),
+  };
+}
+
+describe('interpreted and translated', () => {
+  test.each([
+    ['timer', 1],
+    ['smp', 4],
+    ['smp_lse', 4],
+    ['kernels/quicksort', 1],
+    ['kernels/string', 1],
+  ] as const)('%s ends in the same state', (name, cpus) => {
+    expect(stateAfter(name, false, cpus)).toEqual(stateAfter(name, true, cpus));
   });
 });

@@ -7,6 +7,19 @@
 
 #define MAX_CPUS 8
 
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef int64_t s64;
+
+static inline u32 be32(u32 value) { return __builtin_bswap32(value); }
+static inline u64 be64(u64 value) { return __builtin_bswap64(value); }
+
+#define NOINLINE __attribute__((noinline))
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 #define text_of(name) #name
 #define read_register(name) \
 	({ uint64_t value_; asm volatile("mrs %0, " text_of(name) : "=r"(value_) : : "memory"); value_; })
@@ -40,6 +53,12 @@ void put_number(uint64_t value);
 void put_hex(uint64_t value, unsigned digits);
 /* text, number, newline */
 void say(const char *text, uint64_t value);
+
+/* A number that is all of the command line, or `otherwise` (the device tree of an ELF file lies at the start of RAM). */
+u64 command_line_number(u64 otherwise);
+
+void *memcpy(void *to, const void *from, unsigned long bytes);
+void *memset(void *at, int value, unsigned long bytes);
 
 int64_t psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 _Noreturn void power_off(void);

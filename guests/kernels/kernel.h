@@ -2,7 +2,7 @@
 #ifndef KERNEL_H
 #define KERNEL_H
 
-#include "../lib/lib.h"
+#include "lib.h"
 
 /* One iteration: the same work each time, and a number that depends on all of it. */
 u64 kernel(void);

@@ -1,5 +1,5 @@
 /* SHA-256 (FIPS 180-4), block after block. */
-#include "../lib/crypto.h"
+#include "crypto.h"
 #include "kernel.h"
 
 #define BYTES 8192
