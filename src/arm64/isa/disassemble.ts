@@ -18,6 +18,9 @@ import { armIsa } from './index.ts';
 export type SystemRegisterName = (encoding: number) => string | undefined;
 
 const ZERO = 31;
+/** Loads and stores: the bit of those on V registers, and among them the one of quadwords. */
+const ON_VECTORS = 1 << 26;
+const QUADWORD = 1 << 23;
 /** Pairs: the bit that tells post- and pre-indexed forms from the others. */
 const WRITES_BACK = 1 << 23;
 const signed = (value: number, width: number): number => (value << (32 - width)) >> (32 - width);
@@ -127,8 +130,18 @@ function address(pc: bigint, field: number, width: number): string {
   return `0x${BigInt.asUintN(64, pc + BigInt(signed(field, width)) * 4n).toString(16)}`;
 }
 
+/** VFPExpandImm as a number. */
+function floatImmediate(imm: number): number {
+  const exponent = ((imm >> 4) & 3) - ((imm & 0x40) !== 0 ? 3 : -1);
+  return (imm & 0x80 ? -1 : 1) * (1 + (imm & 15) / 16) * 2 ** exponent;
+}
+
 /** log2 of the bytes that the offset of a load or store counts in. */
 function scaleOf({ name, word, has }: Subject): number {
+  if ((word & ON_VECTORS) !== 0) {
+    if (has('imm7')) return 2 + (word >>> 30);
+    return (word & QUADWORD) !== 0 ? 4 : word >>> 30;
+  }
   if (!has('imm7')) return name.startsWith('prf') ? 3 : (word >>> 30) & 3;
   return name === 'ldpsw' || word >>> 31 === 0 ? 2 : 3;
 }
@@ -158,6 +171,10 @@ const OPERANDS: Readonly<Record<string, (s: Subject) => string>> = {
   cond: ({ f }) => CONDITIONS[f('cond')] as string,
   opposite: ({ f }) => CONDITIONS[f('cond') ^ 1] as string,
   nzcv: ({ f }) => hex(f('nzcv')),
+  imm8: ({ f }) =>
+    `#${floatImmediate(f('imm8'))
+      .toExponential(18)
+      .replace(/e(.)(.)$/, 'e$10$2')}`,
   imm5: ({ f }) => hex(f('imm5')),
   imm19: ({ f, pc }) => address(pc, f('imm19'), 19),
   imm26: ({ f, pc }) => address(pc, f('imm26'), 26),
@@ -187,15 +204,16 @@ const OPERANDS: Readonly<Record<string, (s: Subject) => string>> = {
   },
 };
 
-const REGISTER = /^([RWX])([a-z]\d?)(\|sp)?(\+1)?(:b5)?(\?)?$/;
+const REGISTER = /^([RWXBHSDQV])([a-z]\d?)(\|sp)?(\+1)?(:b5)?(\?)?(\.d\[1\])?$/;
 
 function operand(s: Subject, token: string): string {
   const writer = OPERANDS[token];
   if (writer !== undefined) return writer(s);
   const match = REGISTER.exec(token);
   if (match === null) throw new Error(`${s.name}: no way to write ${token}`);
-  const [, kind, field, stack, next] = match;
+  const [, kind, field, stack, next, , , element = ''] = match;
   const number = s.f(`R${field}`) + (next === undefined ? 0 : 1);
+  if (!'RWX'.includes(kind as string)) return `${kind?.toLowerCase()}${number}${element}`;
   return generalRegister(number, kind === 'R' ? s.wide : kind === 'X', stack !== undefined);
 }
 

@@ -122,7 +122,8 @@ export function addMemoryCases(
     const word = encode(i, f);
     const stub = set.stubs.add([word]);
     const accesses = accessesOf(i, word);
-    const size = Math.max(1, ...accesses);
+    // A quadword is accessed in halves.
+    const size = /^\{Q/.test(i.operands) ? 16 : Math.max(1, ...accesses);
     for (let k = 0; k < 3; k++) {
       const state = randomState(random);
       const offset = 64 + Math.floor(random.below(RECORD.memoryBytes - 128 - 4 * size) / align) * align;
