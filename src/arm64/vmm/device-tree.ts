@@ -117,7 +117,8 @@ function cpus(count: number): FdtNode {
     ]),
   ]);
   const nodes = all.map((index) =>
-    fdtNode(`cpu@${index.toString(16)}`, {
+    // QEMU names them by position in decimal, whatever `reg` says.
+    fdtNode(`cpu@${index}`, {
       phandle: u32Value(phandleOf(index)),
       reg: u32Value(affinityOf(index)),
       ...(count > 1 && { 'enable-method': stringValue('psci') }),
