@@ -5,7 +5,8 @@ import { join } from 'node:path';
 export const guest = (name) => join(import.meta.dirname, '../guests/powerpc', `${name}.elf`);
 
 /**
- * The time between two lines of a console, and the text of the later one.
+ * The time between two lines of a console, and the text of the later one. Other load does not count in processor time, nor do threads that compile
+ * in the background; there is none of QEMU.
  * @param {import('./ours.js').Line[]} lines
  * @param {string} from text of the earlier line
  * @param {string} [to] text of the later line; the one after the earlier line if it is not given
@@ -19,7 +20,8 @@ export function interval(lines, from, to) {
       `no line "${from}" followed by ${to === undefined ? 'another' : `"${to}"`} on the console:\n${console}`,
     );
   }
-  return { seconds: (lines[last].at - lines[first].at) / 1000, text: lines[last].text };
+  const passed = (clock) => (lines[last][clock] - lines[first][clock]) / 1000;
+  return { seconds: passed('at'), cpuSeconds: passed('cpu'), text: lines[last].text };
 }
 
 export const median = (numbers) => {

@@ -1,5 +1,5 @@
 // One guest on our machine; what happened goes to stdout as JSON.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import '../bin/v8-flags.js';
@@ -11,6 +11,16 @@ const { PowerMachine } = await load('powerpc/machine.js');
 const { nodeProvider } = await load('crypto/node.js');
 
 const MEMORY = 64 << 20;
+/** Of the main thread, where Linux tells it (Documentation/scheduler/sched-stats.rst). */
+const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`;
+
+/** Milliseconds of processor time of the main thread; of the whole process where that is not known. */
+function processorTime() {
+  if (existsSync(SCHEDSTAT)) return Number(readFileSync(SCHEDSTAT, 'latin1').split(' ')[0]) / 1e6;
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 const lines = [];
 let text = '';
 let firstByte;
@@ -18,10 +28,11 @@ let firstByte;
 const guestConsole = {
   output(bytes) {
     const at = performance.now();
+    const cpu = processorTime();
     firstByte ??= at;
     const parts = (text + Buffer.from(bytes).toString('latin1')).split('\n');
     text = parts.pop();
-    for (const line of parts) lines.push({ text: line, at });
+    for (const line of parts) lines.push({ text: line, at, cpu });
   },
   input: () => new Uint8Array(0),
 };

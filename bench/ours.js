@@ -15,6 +15,7 @@ export const DIST = process.env.CLOISTER_DIST ?? join(import.meta.dirname, '../d
  * @typedef {object} Line
  * @property {string} text
  * @property {number} at milliseconds since some moment of the run
+ * @property {number} [cpu] milliseconds of processor time, see ours-child.js
  *
  * @typedef {object} OurResult
  * @property {Line[]} lines the console
