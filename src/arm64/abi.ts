@@ -321,6 +321,4 @@ export const HOST_VCPU = {
   /** Bit 0: initialised (6.2). */
   flags: 0x1300,
   memcache: 0x1308,
-  /** vGIC: ICH_HCR_EL2, ICH_VMCR_EL2, used list registers, active priorities of both groups, 4 list registers. */
-  vgic: 0x1318,
 } as const;

@@ -7,9 +7,9 @@ import { destroy, type Flush, type Stage2 } from './stage2.ts';
 import { entriesIn, guestTableMemory } from './table-pages.ts';
 import { CpuContextState, contextBytes, HYP_STATE_BYTES, VcpuHypState } from './vcpu-state.ts';
 
-/** Bytes of the hyp's structures (4.4): a VM has a pointer for each vCPU, a vCPU its context, its hyp state and what the vGIC needs. */
+/** Bytes of the hyp's structures (4.4): a VM has a pointer for each vCPU, a vCPU its context and its hyp state. */
 export const vmBytes = (vcpus: number): number => 256 + 8 * vcpus;
-export const vcpuBytes = (profile: PkvmProfile): number => contextBytes(profile) + HYP_STATE_BYTES + 64;
+export const vcpuBytes = (profile: PkvmProfile): number => contextBytes(profile) + HYP_STATE_BYTES;
 
 /** What the firmware of a VM knows of a vCPU: profile I keeps it at EL2 (5.6). */
 export type PowerState = 'off' | 'on-pending' | 'on';
@@ -25,14 +25,14 @@ export interface HypVcpu {
   readonly host: RealAddress;
   readonly context: CpuContextState;
   readonly state: VcpuHypState;
-  /** Address of the vGIC's registers, in the layout of `HOST_VCPU.vgic`. */
-  readonly vgic: RealAddress;
   readonly memcache: Memcache;
   /** PE that it is loaded on. */
   loadedOn: number | null;
   power: PowerState;
   /** Where CPU_ON said to begin. */
   boot: { readonly entry: bigint; readonly context: bigint } | null;
+  /** How it last left for the host (`EXIT_CODE`), until the host's answer is taken; null before and while it executes. */
+  exit: number | null;
   /** The last exit was an access to a device, which the host may complete (6.6). */
   mmio: boolean;
   /** Until an illegal state was seen: then it never runs again (6.6). */
@@ -64,8 +64,6 @@ export class HypVm implements GuestMemory {
   readonly #donation: DonationParts;
   readonly #pool: PagePool;
   isDying = false;
-  /** The guest declares its device pages (5.4). */
-  mmioGuard = false;
 
   constructor(donation: DonationParts, parts: HypVmParts) {
     const { view, pages } = donation;
@@ -146,11 +144,11 @@ export function makeVcpu(
     ...parts,
     context: new CpuContextState(view, base as RealAddress),
     state: new VcpuHypState(view, stateAt as RealAddress),
-    vgic: (stateAt + HYP_STATE_BYTES) as RealAddress,
     memcache: new Memcache(),
     loadedOn: null,
     power: 'off',
     boot: null,
+    exit: null,
     mmio: false,
     initialised: true,
   };

@@ -1,16 +1,16 @@
-import { EC, ERRNO, ESR, FSC, HCR, HOST_CALL, type HypercallName, PSTATE, SPSR_MODE } from '../abi.ts';
+import { EC, ERRNO, ESR, FSC, HOST_CALL, type HypercallName, PSTATE, SPSR_MODE } from '../abi.ts';
 import type { NativeLevel, RegisterPort, Stub } from '../cpu/port.ts';
 import { STUBS } from '../cpu/port.ts';
 import { EL2_MAIR, EL2_TCR } from './el2-tables.ts';
+import { GuestRun, type RunOutcome } from './guest-run.ts';
 import { injectHostAbort, injectHostUndefined } from './host-abort.ts';
 import { type CallResult, callArguments, HostDoor, ipaOfFault, MEMORY_CALLS, PLAIN_CALLS } from './host-calls.ts';
 import { mapHostFault } from './host-fault.ts';
 import { HostSmc } from './host-smc.ts';
-import { HOST_VTCR, Pkvm, type PkvmParts } from './pkvm.ts';
+import { HOST_HCR, Pkvm, type PkvmParts } from './pkvm.ts';
 
 /** What the hyp is made from. */
 export interface HypervisorParts extends Omit<PkvmParts, 'flush'> {
-  readonly cpus: number;
   /** Where the first CPU's host begins, at EL1, and its x0. */
   readonly host: { readonly entry: bigint; readonly x0: bigint };
 }
@@ -33,8 +33,6 @@ export class HypPanic extends Error {
 /** Offset of the vector for synchronous exceptions of lower levels. */
 const FROM_LOWER = 0x400n;
 
-/** HCR_EL2 while the host runs, before and after it is deprivileged (4.11); it has no pointer authentication here that would trap. */
-const HOST_HCR = HCR.RW | HCR.API | HCR.APK | HCR.TSC;
 /** SCTLR_EL2: RES1 bits, MMU, caches, stack alignment. */
 const EL2_SCTLR = 0x30c5_0830n | 1n | 4n | 8n;
 const TABLE_ALIGNED = (1n << 48n) - 1n;
@@ -44,6 +42,7 @@ export class Hypervisor implements NativeLevel {
   readonly #parts: HypervisorParts;
   readonly #door: HostDoor;
   readonly #smc: HostSmc;
+  readonly #run: GuestRun;
   #pkvm: Pkvm | null = null;
   /** CPUs whose hypercall vector is installed, and those whose host runs below stage 2. */
   readonly #ready = new Set<number>();
@@ -55,6 +54,7 @@ export class Hypervisor implements NativeLevel {
     this.#parts = parts;
     this.#door = new HostDoor(parts.profile);
     this.#smc = new HostSmc(parts.cpus);
+    this.#run = new GuestRun(parts.view);
   }
 
   /** Tables, pages and VMs; null before `__pkvm_init`. */
@@ -91,6 +91,9 @@ export class Hypervisor implements NativeLevel {
     this.#port = port;
     if (pc === port.stubPage + BigInt(STUBS.smc.offset) + 4n) return this.#smc.answered(port);
     const vector = pc - port.register('VBAR_EL2');
+    if (this.#pkvm !== null && this.#run.isRunning(port.cpu)) {
+      return this.#finishCall(port, this.#run.leave(port, this.#pkvm, vector));
+    }
     if (vector !== FROM_LOWER) throw new HypPanic(`vector 0x${vector.toString(16)}`, port);
     const ec = Number(port.register('ESR_EL2') >> ESR.ecShift);
     switch (ec) {
@@ -118,6 +121,9 @@ export class Hypervisor implements NativeLevel {
       return 'eret';
     }
     const name = this.#door.decode(x0, this.flipped);
+    if (name === '__kvm_vcpu_run' && this.#pkvm !== null) {
+      return this.#finishCall(port, this.#run.begin(port, this.#pkvm));
+    }
     const outcome = name === null ? 'unknown' : this.#execute(port, name);
     if (outcome === 'unknown') {
       port.setX(0, HOST_CALL.notSupported);
@@ -125,6 +131,14 @@ export class Hypervisor implements NativeLevel {
     }
     port.setX(0, 0n);
     if (outcome !== undefined) port.setX(1, BigInt.asUintN(64, BigInt(outcome)));
+    return 'eret';
+  }
+
+  /** A run that came back is a hypercall that ends now; one that goes on leaves for the guest. */
+  #finishCall(port: RegisterPort, outcome: RunOutcome): Stub {
+    if (outcome === 'guest') return 'eret';
+    port.setX(0, 0n);
+    port.setX(1, BigInt.asUintN(64, BigInt(outcome.result)));
     return 'eret';
   }
 
@@ -163,9 +177,7 @@ export class Hypervisor implements NativeLevel {
     this.#ready.add(port.cpu);
     this.#finalised.add(port.cpu);
     this.#useOwnTables(port, pkvm);
-    port.setRegister('VTCR_EL2', HOST_VTCR);
-    port.setRegister('VTTBR_EL2', BigInt(pkvm.host.root as number));
-    port.setRegister('HCR_EL2', HOST_HCR | HCR.VM);
+    pkvm.activateHost(port);
     port.invalidateTranslations();
   }
 

@@ -1,6 +1,7 @@
 import type { HostView } from '../../machine/host-view.ts';
 import type { RealAddress } from '../../machine/types.ts';
-import { ARM_PAGE_SIZE, ERRNO, type Errno, type PkvmProfile } from '../abi.ts';
+import { ARM_PAGE_SIZE, ERRNO, type Errno, HCR, type PkvmProfile } from '../abi.ts';
+import type { RegisterPort } from '../cpu/port.ts';
 import type { DonationParts } from './donation.ts';
 import { EL2_PROT, El2Tables } from './el2-tables.ts';
 import { HypPages, type MemoryRange, PAGE_STATE } from './hyp-page.ts';
@@ -11,6 +12,7 @@ import type { Flush, PageSource, Stage2 } from './stage2.ts';
 import { ANNOTATION, PROT } from './stage2-format.ts';
 import { annotate, map } from './stage2-map.ts';
 import { entriesIn, hostTableMemory } from './table-pages.ts';
+import { CpuContextState } from './vcpu-state.ts';
 import { VmTable } from './vm-table.ts';
 
 /** What the hyp is given at power-on. */
@@ -22,7 +24,11 @@ export interface PkvmParts {
   /** The hyp's code: its stub page, and what else lies there. */
   readonly text: PageRange;
   readonly flush: Flush;
+  readonly cpus: number;
 }
+
+/** HCR_EL2 while the host runs, before it is deprivileged (4.11); there is no pointer authentication here that would trap. */
+export const HOST_HCR = HCR.RW | HCR.API | HCR.APK | HCR.TSC;
 
 /** Stage 2 of the host, and so of every guest: PARange of the CPU, 44 bits (2.2); no hardware access flag here. */
 const BITS = 44;
@@ -32,6 +38,9 @@ export const HOST_VTCR = 0x800c_3594n;
 /** The host's table takes its pages from the hyp's pool, whatever cache is named. */
 const POOL: PageSource = { pop: () => null };
 
+/** A context takes two pages. */
+const CONTEXT_ORDER = 1;
+
 /** Most table pages that a map of `bytes` at page granularity takes, below its root. */
 function tablePages(bytes: number): number {
   let pages = 0;
@@ -39,10 +48,10 @@ function tablePages(bytes: number): number {
   return pages;
 }
 
-/** Pages that `__pkvm_init` must be given: EL2's own table, the host's table with 1 GiB of devices, and their roots (8.1 step 2). */
-export function poolPages(memory: readonly MemoryRange[]): number {
+/** Pages that `__pkvm_init` must be given: EL2's own table, the host's table with 1 GiB of devices, their roots, and a context for each CPU (8.1 step 2). */
+export function poolPages(memory: readonly MemoryRange[], cpus: number): number {
   const bytes = memory.reduce((sum, { size }) => sum + size, 0);
-  return 2 * tablePages(bytes) + 16 + tablePages(2 ** 30);
+  return 2 * tablePages(bytes) + 16 + tablePages(2 ** 30) + cpus * 2 ** CONTEXT_ORDER;
 }
 
 /** The hyp after `__pkvm_init`: pages, tables, transitions and VMs. */
@@ -54,6 +63,8 @@ export class Pkvm {
   readonly protect: MemProtect;
   readonly donation: DonationParts;
   readonly vms: VmTable;
+  /** What each PE's host has while a guest runs there, in the hyp's own pages. */
+  readonly #hostContexts: readonly CpuContextState[];
 
   /**
    * `__pkvm_init`: builds EL2's table and the host's in the pool, and takes pool and code from the host.
@@ -66,7 +77,7 @@ export class Pkvm {
     const inside = ({ base: from, size }: MemoryRange): boolean =>
       pool !== null && pool.start >= from && pool.start + pool.count * ARM_PAGE_SIZE <= from + size;
     if (pool === null || !parts.memory.some(inside)) return ERRNO.EINVAL;
-    if (pool.count < poolPages(parts.memory)) return ERRNO.ENOMEM;
+    if (pool.count < poolPages(parts.memory, parts.cpus)) return ERRNO.ENOMEM;
     return new Pkvm(parts, pool);
   }
 
@@ -97,8 +108,29 @@ export class Pkvm {
     });
     this.donation = { view, pages: this.pages, protect: this.protect };
     this.vms = new VmTable({ ...this.donation, profile, bits: BITS, startLevel: START_LEVEL, flush });
+    this.#hostContexts = Array.from({ length: parts.cpus }, () => {
+      const pages = pool.allocate(CONTEXT_ORDER);
+      if (pages === null) throw new Error('the pool has no page for the context of a host');
+      return new CpuContextState(view, pages);
+    });
     this.#take(poolRange, EL2_PROT.data);
     this.#take(text, EL2_PROT.text);
+  }
+
+  hostContext(cpu: number): CpuContextState {
+    const context = this.#hostContexts[cpu];
+    if (context === undefined) throw new Error(`no CPU ${cpu}`);
+    return context;
+  }
+
+  /** The host's stage 2 and traps on a PE (4.11). */
+  activateHost(port: RegisterPort): void {
+    port.setRegister('VTCR_EL2', HOST_VTCR);
+    port.setRegister('VTTBR_EL2', BigInt(this.host.root as number));
+    port.setRegister('HCR_EL2', HOST_HCR | HCR.VM);
+    port.setRegister('MDCR_EL2', 0n);
+    port.setRegister('CNTHCTL_EL2', 3n);
+    port.setRegister('VMPIDR_EL2', port.register('MPIDR_EL1'));
   }
 
   /** Makes pages the hyp's at boot: the host may read code, in 7.2, and nothing of data (1.3). */

@@ -1,0 +1,181 @@
+import { EC, ESR, EXIT_CODE, FSC, PSTATE } from '../abi.ts';
+import { vcpuWith } from './guest-calls.ts';
+import { injectExternalAbort, injectUndefined } from './guest-inject.ts';
+import type { HypVcpu } from './hyp-vm.ts';
+import { type CpuContextState, IFLAG, type VcpuHypState } from './vcpu-state.ts';
+
+/** The host's side of a vCPU: the same two structures, in its own pages. */
+export interface HostSide {
+  readonly context: CpuContextState;
+  readonly state: VcpuHypState;
+}
+
+/** What the host may see of an exit, and how it may answer (arm64-pkvm.md 6.6). All else of a protected vCPU stays at EL2. */
+interface Slot {
+  /** Bits of ESR_EL2 that are shown. */
+  readonly esr: bigint;
+  readonly hpfar?: boolean;
+  /** Bits of FAR_EL2. */
+  readonly far?: bigint;
+  /** PSTATE's mode bits are shown. */
+  readonly mode?: boolean;
+  /** Registers from x0 that are shown. */
+  readonly registers?: (vcpu: HypVcpu) => number;
+  /** x0 is shown, as the value that the instruction would store. */
+  readonly stores?: (esr: bigint) => bigint | null;
+  /** Takes the host's answer before the vCPU goes on. */
+  readonly admit: (vcpu: HypVcpu, host: HostSide) => void;
+}
+
+const EC_BITS = 0x3fn << ESR.ecShift;
+const HEAD = EC_BITS | ESR.IL;
+/** Data aborts: status, WnR, S1PTW, CM; and what a device access tells, but never the register. */
+const ABORT = HEAD | 0x1ffn;
+const DEVICE = ABORT | ESR.ISV | (3n << ESR.sasShift) | ESR.SSE | ESR.SF;
+
+const registerOf = (esr: bigint, shift: bigint): number => Number((esr >> shift) & 31n);
+const sizeOf = (esr: bigint): bigint => 8n << ((esr >> ESR.sasShift) & 3n);
+
+const nothing = (): void => {};
+
+const step: Slot['admit'] = (vcpu, host) => {
+  if ((host.state.get('flags') & IFLAG.incrementPc) !== 0n) vcpu.context.pc += 4n;
+};
+
+/** The host may make an abort an external one. */
+const abortOnly =
+  (fetch: boolean): Slot['admit'] =>
+  ({ context, state }, host) => {
+    if ((host.state.get('flags') & IFLAG.pendingException) !== 0n)
+      injectExternalAbort(context, fetch, state.get('far'));
+  };
+
+/** The host completes a load from a device, or says that there is none. */
+const device: Slot['admit'] = (vcpu, host) => {
+  const { context, state } = vcpu;
+  const flags = host.state.get('flags');
+  if ((flags & IFLAG.pendingException) !== 0n) return injectExternalAbort(context, false, state.get('far'));
+  if ((flags & IFLAG.incrementPc) === 0n) return;
+  const esr = state.get('esr');
+  context.pc += 4n;
+  const register = registerOf(esr, ESR.srtShift);
+  if ((esr & ESR.WnR) !== 0n || register === 31) return;
+  const bits = Number(sizeOf(esr));
+  const value = BigInt.asUintN(bits, host.context.x(0));
+  const extended = (esr & ESR.SSE) !== 0n ? BigInt.asIntN(bits, value) : value;
+  context.setX(register, BigInt.asUintN((esr & ESR.SF) !== 0n ? 64 : 32, extended));
+};
+
+const SYSTEM_RT = 5n;
+const system: Slot['admit'] = (vcpu, host) => {
+  const { context, state } = vcpu;
+  const flags = host.state.get('flags');
+  if ((flags & IFLAG.pendingException) !== 0n) return injectUndefined(context);
+  if ((flags & IFLAG.incrementPc) === 0n) return;
+  const esr = state.get('esr');
+  const register = registerOf(esr, SYSTEM_RT);
+  context.pc += 4n;
+  if ((esr & 1n) !== 0n && register !== 31) context.setX(register, host.context.x(0));
+};
+
+/** Registers that a guest's call shows to the host, by function; none of those that are not here. */
+const CALL_REGISTERS: ReadonlyMap<bigint, number> = new Map([
+  [0x8400_0001n, 1],
+  [0xc400_0001n, 1],
+  [0x8400_0002n, 1],
+  [0x8400_0003n, 2],
+  [0xc400_0003n, 2],
+  [0x8400_0008n, 1],
+  [0x8400_0009n, 1],
+  [0x8400_0012n, 3],
+  [0xc400_0012n, 3],
+]);
+
+const call: Slot['admit'] = (vcpu, host) => {
+  const { context } = vcpu;
+  const id = context.x(0);
+  const answer = host.context.x(0);
+  if (id !== 0x8400_0003n && id !== 0xc400_0003n) return context.setX(0, answer);
+  // CPU_ON: a host that did not start the other one does not leave it pending.
+  const target = vcpuWith(vcpu, context.x(1));
+  const failed = answer !== 0n;
+  if (failed && target?.power === 'on-pending') target.power = 'off';
+  context.setX(0, failed ? BigInt.asUintN(64, -6n) : 0n);
+};
+
+const SLOTS = {
+  interrupt: { esr: 0n, admit: nothing },
+  serror: { esr: HEAD, admit: nothing },
+  wait: { esr: HEAD | 3n, mode: true, admit: step },
+  system: {
+    esr: HEAD | (0x1ffffffn & ~(31n << SYSTEM_RT)),
+    mode: true,
+    stores: (esr) => ((esr & 1n) === 0n ? 64n : null),
+    admit: system,
+  },
+  fetch: { esr: ABORT, hpfar: true, admit: abortOnly(true) },
+  memory: { esr: ABORT, hpfar: true, admit: abortOnly(false) },
+  device: {
+    esr: DEVICE,
+    hpfar: true,
+    far: 0xfffn,
+    mode: true,
+    stores: (esr) => ((esr & ESR.WnR) !== 0n ? sizeOf(esr) : null),
+    admit: device,
+  },
+  call: { esr: HEAD | 0xffffn, registers: ({ context }) => CALL_REGISTERS.get(context.x(0)) ?? 0, admit: call },
+  other: { esr: HEAD, admit: nothing },
+} as const satisfies Record<string, Slot>;
+
+function slotOf(vcpu: HypVcpu): Slot {
+  if (vcpu.exit === EXIT_CODE.irq) return SLOTS.interrupt;
+  if (vcpu.exit === EXIT_CODE.serror) return SLOTS.serror;
+  switch (Number(vcpu.state.get('esr') >> ESR.ecShift)) {
+    case EC.wfx:
+      return SLOTS.wait;
+    case EC.sys64:
+      return SLOTS.system;
+    case EC.hvc64:
+      return SLOTS.call;
+    case EC.instructionAbortLower:
+      return SLOTS.fetch;
+    case EC.dataAbortLower:
+      return vcpu.mmio ? SLOTS.device : SLOTS.memory;
+    default:
+      return SLOTS.other;
+  }
+}
+
+/** An access that the host may complete: a translation fault of a single register's load or store, on a page that the guest said is a device's (7.5). */
+export function isDeviceAccess(esr: bigint): boolean {
+  const status = esr & 0x3cn;
+  const described = (esr & ESR.ISV) !== 0n && (esr & ESR.S1PTW) === 0n;
+  return Number(esr >> ESR.ecShift) === EC.dataAbortLower && described && status === BigInt(FSC.translation);
+}
+
+/** Shows the host what its slot has; every other register of its copy is 0. */
+export function expose(vcpu: HypVcpu, host: HostSide): void {
+  const slot = slotOf(vcpu);
+  const { context, state } = vcpu;
+  const esr = state.get('esr');
+  const shown = slot.registers?.(vcpu) ?? 0;
+  for (let n = 0; n < 31; n++) host.context.setX(n, n < shown ? context.x(n) : 0n);
+  const bits = slot.stores?.(esr) ?? null;
+  if (bits !== null) {
+    const register = registerOf(esr, slot === SLOTS.system ? SYSTEM_RT : ESR.srtShift);
+    host.context.setX(0, register === 31 ? 0n : BigInt.asUintN(Number(bits), context.x(register)));
+  }
+  host.context.pc = 0n;
+  host.context.pstate = slot.mode === true ? context.pstate & (PSTATE.EL | PSTATE.SP | PSTATE.nRW) : 0n;
+  host.state.set('esr', esr & slot.esr);
+  host.state.set('hpfar', slot.hpfar === true ? state.get('hpfar') : 0n);
+  host.state.set('far', state.get('far') & (slot.far ?? 0n));
+  host.state.set('flags', 0n);
+}
+
+/** Takes what the host may say to the last exit, once. */
+export function admit(vcpu: HypVcpu, host: HostSide): void {
+  if (vcpu.exit === null) return;
+  slotOf(vcpu).admit(vcpu, host);
+  vcpu.exit = null;
+}
