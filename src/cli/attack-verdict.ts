@@ -52,18 +52,25 @@ const NOT_OF_AN_ATTACK: ReadonlySet<number> = new Set([
   ULTRACALL.UV_UNSHARE_ALL_PAGES,
 ]);
 
+/** Cookies are no vectors (power-pef.md 6.2.1). */
+const LOWEST_COOKIE = 0x2000;
+
 /** What is so where nothing was refused and the victim noticed nothing. */
 const WITHOUT_EFFECT: ReadonlyMap<Means, string> = new Map([
   ['reading registers', 'registers are neutral at every exit'],
   ['changing registers', 'the Ultravisor puts the registers back'],
-  ['resuming elsewhere', 'the Ultravisor resumes where it stopped'],
-  ['injecting an interrupt', 'the Ultravisor delivers none that is masked'],
-  ['keeping a translation', 'UV_PAGE_OUT forgets translations first'],
   ['answering RTAS', 'the answer goes through a bounce buffer'],
 ]);
 
 function barriers(run: VictimRun): string[] {
-  const found = [...deaths(run), ...memoryRefusals(run), ...registerRefusals(run), ...callRefusals(run)];
+  const found = [
+    ...deaths(run),
+    ...memoryRefusals(run),
+    ...registerRefusals(run),
+    ...callRefusals(run),
+    ...ignoredAnswers(run),
+    ...unmappedPages(run),
+  ];
   if (run.attempts.has('load') && pagedOut(run)) found.push('ciphertext');
   if (found.length > 0) return found;
   const looks = run.machine.view?.observations.length ?? 0;
@@ -79,6 +86,26 @@ function deaths({ events }: VictimRun): string[] {
     const [, aborted] = /^UV_ESM of LPID \d+ is aborted: (.*)$/.exec(text) ?? [];
     return [killed && `SVM killed: ${killed}`, aborted && `UV_ESM aborted: ${aborted}`].filter((t) => t !== undefined);
   });
+}
+
+/** HSRR0 at UV_RETURN that was neither the cookie nor an interrupt that the SVM could take. */
+function ignoredAnswers({ events }: VictimRun): string[] {
+  const counts = new Map<string, number>();
+  for (const event of events) {
+    const [, at] =
+      (event.type === 'note' && /^UV_RETURN to LPID \d+ at 0x([0-9a-f]+) is ignored$/.exec(event.text)) || [];
+    if (at === undefined) continue;
+    const what = Number.parseInt(at, 16) < LOWEST_COOKIE ? `interrupt 0x${at}` : 'another address';
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  return [...counts].map(([what, count]) => `UV_RETURN with ${what}: ignored (${count} times)`);
+}
+
+/** The page that the attack wanted to be used on had lost its mapping. */
+function unmappedPages({ events, attempts }: VictimRun): string[] {
+  if (!attempts.has('keeping a translation')) return [];
+  const out = events.filter((event) => event.type === 'page-state' && event.to === 'PAGEDOUT').length;
+  return out > 0 ? [`UV_PAGE_OUT: unmapped and forgotten first (${out} times)`] : [];
 }
 
 function memoryRefusals({ events }: VictimRun): string[] {

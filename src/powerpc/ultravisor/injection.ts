@@ -1,6 +1,6 @@
 import { AIL3_OFFSET, LPCR, MSR, SPR, VECTOR } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import type { UvContext } from './context.ts';
+import { note, type UvContext } from './context.ts';
 import { type Frame, setFrameSpr } from './frame.ts';
 import { interruptState, resumeGuest } from './guest-entry.ts';
 import { pageOut, pageToDonate } from './secure-frames.ts';
@@ -28,13 +28,16 @@ const NEVER_RELOCATED: ReadonlySet<bigint> = new Set([VECTOR.SYSTEM_RESET, VECTO
 
 const TRANSLATION = MSR.IR | MSR.DR;
 
+/** Where the hypervisor has the cookie, which HSRR0 shows too (6.2.1). */
+const COOKIE_REGISTER = 31;
+
 /**
  * A vCPU goes on when the hypervisor answers, as in `resumeInjected`; but first gives a page up, if another SVM is short of memory.
  */
 export function resumeAfterHypervisor(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
   const given = pageToDonate(uv, port, svm);
   if (given === undefined) return resumeInjected(uv, port, svm, frame);
-  injectInto(port, svm, frame);
+  injectInto(uv, port, svm, frame);
   return pageOut(uv, port, svm, frame, given, { kind: 'donate' });
 }
 
@@ -44,17 +47,19 @@ export function resumeAfterHypervisor(uv: UvContext, port: RegisterPort, svm: Sv
  * ignored (10.3 #62). The registers of UV_RETURN must still be in the CPU.
  */
 export function resumeInjected(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): 'left' {
-  injectInto(port, svm, frame);
+  injectInto(uv, port, svm, frame);
   return resumeGuest(uv, port, svm, frame);
 }
 
-function injectInto(port: RegisterPort, svm: Svm, frame: Frame): void {
+function injectInto(uv: UvContext, port: RegisterPort, svm: Svm, frame: Frame): void {
   const vector = port.spr(SPR.HSRR0);
   if (isInjectable(svm, frame, vector)) {
     const littleEndian = (svm.lpcr & LPCR.ILE) !== 0n;
     const { srr0, srr1 } = interruptState(frame, vector, port.gpr(2), littleEndian);
     setFrameSpr(frame, SPR.SRR0, srr0);
     setFrameSpr(frame, SPR.SRR1, srr1);
+  } else if (vector !== port.gpr(COOKIE_REGISTER)) {
+    note(uv, port, `UV_RETURN to LPID ${svm.lpid} at 0x${vector.toString(16)} is ignored`);
   }
 }
 
