@@ -121,8 +121,8 @@ export class Pl011 implements MmioDevice {
     } else {
       const plain = PLAIN.get(register);
       if (plain === undefined) return;
-      // Turning the FIFOs on or off empties them (3.3.7).
-      if (register === REGISTER.LCRH && ((value ^ this.#held(register)) & FEN) !== 0) this.#received.length = 0;
+      // Turning the FIFOs off flushes them (3.3.8). Turning them on keeps what was typed before, which QEMU loses if it was so early.
+      if (register === REGISTER.LCRH && (value & FEN) === 0 && (this.#held(register) & FEN) !== 0) this.#flush();
       this.#plain.set(register, value & plain.mask);
     }
     this.#drive();
@@ -134,6 +134,11 @@ export class Pl011 implements MmioDevice {
     if (this.#received.length === 0) this.#raised &= ~INTERRUPT.RX;
     this.#drive();
     return character;
+  }
+
+  #flush(): void {
+    this.#received.length = 0;
+    this.#raised &= ~INTERRUPT.RX;
   }
 
   #flags(): number {

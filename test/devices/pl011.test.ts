@@ -38,8 +38,17 @@ describe('PL011', () => {
     expect(uart.read(FR, 4) & 0x50n).toBe(0x40n);
     let received = '';
     while ((uart.read(FR, 4) & 0x10n) === 0n) received += String.fromCharCode(Number(uart.read(DR, 4)));
-    // What was in the one register when the FIFOs went on is lost.
-    expect(received).toBe('cdefghijklmnopqrst');
+    expect(received).toBe('bcdefghijklmnopqrst');
+  });
+
+  test('turning the FIFOs off flushes them, turning them on loses nothing', () => {
+    const { uart, console } = makeUart();
+    console.feed(text('abc'));
+    expect(uart.read(FR, 4)).toBe(0xc0n);
+    uart.write(LCRH, 4, 0x10n);
+    expect([uart.read(FR, 4), uart.read(RIS, 4)]).toEqual([0x80n, 0x10n]);
+    uart.write(LCRH, 4, 0n);
+    expect([uart.read(FR, 4), uart.read(RIS, 4)]).toEqual([0x90n, 0n]);
   });
 
   test('interrupts for what was typed while it is unmasked, and until it is read', () => {

@@ -9,10 +9,15 @@ const VIRT = ['-M', 'virt,gic-version=3,its=off', '-nodefaults', '-serial', 'std
 
 /** Boots a guest on QEMU and gives its console once it has turned itself off. */
 function boot(name: string, ...args: string[]): string {
+  return bootTyping('', name, ...args);
+}
+
+/** The same with what is typed on its console. */
+function bootTyping(typed: string, name: string, ...args: string[]): string {
   const { error, status, stdout, stderr } = spawnSync(
     'qemu-system-aarch64',
     [...VIRT, '-kernel', armGuest(name), ...args],
-    { encoding: 'utf8', input: '', timeout: 60_000, killSignal: 'SIGKILL' },
+    { encoding: 'utf8', input: typed, timeout: 60_000, killSignal: 'SIGKILL' },
   );
   if (error) throw new Error(`QEMU: ${error.message}; console so far:\n${stdout}`);
   expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
@@ -62,6 +67,15 @@ describe.skipIf(!requireTool('qemu-system-aarch64').available)('our arm64 guests
     ['smp_lse', 'max'],
   ])('%s uses four CPUs', (name, cpu) => {
     expect(boot(name, '-cpu', cpu, '-smp', '4')).toBe(SMP(4));
+  });
+
+  test('echo gives back what is typed as on our machine, by interrupts', () => {
+    const typed = 'each character comes by itself.';
+    const judge = bootTyping(typed, 'echo', '-cpu', 'cortex-a57');
+    expect(judge).toBe(lines('type, and end with a full stop', typed.toUpperCase(), 'by interrupts'));
+    for (const interpret of [false, true]) {
+      expect(runArmGuest('echo', { interpret, typed }).console).toBe(judge);
+    }
   });
 
   test.each(KERNELS)('%s comes to the same checksum as on our machine', (name) => {
