@@ -285,6 +285,11 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
   #firmware(): boolean {
     const { firmware } = this.#options;
     firmware?.(this);
+    // Behind the stub that called, unless firmware put the PE somewhere else.
+    if (firmware !== undefined && this.#native.here && !this.#native.pending) {
+      this.#native.enter('return', this.context.pc);
+      this.context.stopRequested = true;
+    }
     return firmware !== undefined;
   }
 
