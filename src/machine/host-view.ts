@@ -38,7 +38,7 @@ export class HostView {
   /** Whether all of the range is populated and open to this agent. */
   reaches(address: RealAddress, length: number): boolean {
     const region = this.#memory.find(address, length);
-    return region !== undefined && (!region.secure || this.rights.secure);
+    return region !== undefined && this.#open(region, address, length);
   }
 
   /** A copy of `length` bytes. @throws AccessRefused */
@@ -128,7 +128,7 @@ export class HostView {
 
   #check(address: RealAddress, length: number, write: boolean): number {
     const region = this.#memory.find(address, length);
-    if (region !== undefined && (!region.secure || this.rights.secure)) return region.host + (address - region.base);
+    if (region !== undefined && this.#open(region, address, length)) return region.host + (address - region.base);
     this.#trace?.emit({
       type: 'refused-access',
       at: this.#clock(),
@@ -139,5 +139,10 @@ export class HostView {
       write,
     });
     throw new AccessRefused(this.rights.agent, address, length, region === undefined ? 'unpopulated' : 'secure');
+  }
+
+  #open(region: Region, address: number, length: number): boolean {
+    if (this.rights.secure) return true;
+    return !region.secure && (this.#memory.guard?.(address, length) ?? true);
   }
 }

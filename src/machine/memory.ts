@@ -19,10 +19,18 @@ export interface Region extends RegionSpec {
   readonly host: number;
 }
 
+/**
+ * Says which pages nobody but their owner reaches, where ownership is finer than regions.
+ * @returns false if a range of populated real addresses has a page that is closed to everybody who must ask
+ */
+export type PageGuard = (address: number, length: number) => boolean;
+
 /** The machine's RAM: a map of regions from real addresses to the one memory. What lies in no region is not populated. */
 export class RealMemory {
   readonly store: Store;
   readonly regions: readonly Region[];
+  /** Asked for every access through a `HostView` without secure rights. Whoever owns pages puts it here. */
+  guard: PageGuard | null = null;
 
   /** @throws RangeError if regions overlap, are unaligned, or do not fit the store */
   constructor(store: Store, specs: readonly RegionSpec[]) {

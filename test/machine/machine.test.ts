@@ -95,6 +95,20 @@ describe('a host view is a capability', () => {
     expect(trusted.reachable().map((r) => r.name)).toEqual(['normal', 'secure']);
   });
 
+  it('refuses pages that a guard closes, to all but secure software', () => {
+    const ram = memory();
+    ram.guard = (address, length) => address + length <= 0x2000 || address >= 0x3000;
+    const v = view(ram, false);
+    v.writeU64(at(0x1ff8), 1n);
+    expect(v.readU64(at(0x3000))).toBe(0n);
+    for (const address of [0x1ffc, 0x2000, 0x2ffc]) {
+      expect(() => v.writeU64(at(address), 2n)).toThrow(/secure memory/);
+      expect(v.reaches(at(address), 8)).toBe(false);
+    }
+    expect(v.readU64(at(0x1ff8))).toBe(1n);
+    expect(view(ram, true).readU64(at(0x2000))).toBe(0n);
+  });
+
   it('refuses what is not populated, also at the end of a region', () => {
     const v = view(memory(), true);
     expect(() => v.read(at(2 * K64 - 4), 8)).toThrow(/unpopulated/);
