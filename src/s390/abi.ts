@@ -268,3 +268,168 @@ export const FACILITY = {
   ULTRAVISOR_CALL: 158,
   UNPACK: 161,
 } as const;
+
+/**
+ * Byte offsets in the SIE state description, a 4 KiB page of the host's (4.2). Where a field means something else with SDF 2, its comment says so.
+ */
+export const SD = {
+  /** u32 of `CPUFLAG`. */
+  CPUFLAGS: 0x000,
+  /** u32: the guest's prefix in bits 1 to 18, IBC in bits 20 to 31. The host's copy with SDF 2. */
+  PREFIX: 0x004,
+  PROG0C: 0x00c,
+  /** u64, SDF 2: handles of secure CPU and configuration. */
+  CPU_HANDLE: 0x010,
+  CONFIG_HANDLE: 0x018,
+  PROG20: 0x020,
+  CPU_TIMER: 0x028,
+  CLOCK_COMPARATOR: 0x030,
+  EPOCH: 0x038,
+  SVC_CONTROL: 0x040,
+  /** u16 of bits, one for each control register whose load is intercepted. */
+  LCTL: 0x044,
+  CPU_ADDRESS: 0x046,
+  /** u32 of `ICTL`. */
+  ICTL: 0x048,
+  /** u32 of `ECA`. */
+  ECA: 0x04c,
+  /** u8 of `ICPT`. */
+  ICPTCODE: 0x050,
+  ICPTSTATUS: 0x051,
+  HOST_CPU: 0x052,
+  /** u16 of `IIC`: what is to be injected. */
+  IIC: 0x054,
+  /** First halfword of the intercepted instruction, and the next two; the latter has the validity reason in its upper half. */
+  IPA: 0x056,
+  IPB: 0x058,
+  SCA_HIGH: 0x05c,
+  FPF: 0x060,
+  ECB: 0x061,
+  ECB2: 0x062,
+  ECB3: 0x063,
+  SCA_LOW: 0x064,
+  /** u8 of `SDF`. */
+  SDF: 0x068,
+  EPOCH_INDEX: 0x069,
+  TOD_PROGRAMMABLE: 0x06c,
+  GISA: 0x070,
+  MSO: 0x080,
+  MSL: 0x088,
+  /** 16 bytes. With SDF 2 a masked view, of which the host may change the condition code. */
+  PSW: 0x090,
+  GR14: 0x0a0,
+  GR15: 0x0a8,
+  HPID: 0x0b8,
+  EXTERNAL_PARAMETER: 0x0c0,
+  MACHINE_CHECK_CODE: 0x0c0,
+  EXTERNAL_CPU_ADDRESS: 0x0c4,
+  EXTERNAL_CODE: 0x0c6,
+  PROGRAM_ILC: 0x0cc,
+  PROGRAM_CODE: 0x0ce,
+  EXTERNAL_DAMAGE_CODE: 0x0cc,
+  DATA_EXCEPTION_CODE: 0x0d0,
+  FAILING_STORAGE_ADDRESS: 0x0d0,
+  PER_ADDRESS: 0x0d8,
+  EXCEPTION_ACCESS_ID: 0x0e0,
+  TRANSLATION_EXCEPTION_ID: 0x0e8,
+  SUBCHANNEL_ID: 0x0e8,
+  SUBCHANNEL_NUMBER: 0x0ea,
+  IO_PARAMETER: 0x0ec,
+  IO_WORD: 0x0f0,
+  /** 16 doublewords. */
+  CR: 0x100,
+  /** Breaking-event address; with SDF 2 the secure instruction data area: its address, and in the low byte its pages less one. */
+  GBEA_OR_SIDA: 0x180,
+  FACILITY_LIST: 0x1a0,
+  PROGRAM_PARAMETER: 0x1de,
+  /** 16 doublewords, SDF 2: the registers that an interception shows. */
+  SECURE_GR: 0x380,
+  SIZE: 0x1000,
+} as const;
+
+/** State-description formats (9, case 1). */
+export const SDF = { normal: 0, secure: 2 } as const;
+
+/** Bits of `SD.CPUFLAGS` (4.3). */
+export const CPUFLAG = {
+  STOPPED: 0x80000000,
+  WAIT: 0x10000000,
+  EXTERNAL_CALL_PENDING: 0x08000000,
+  STOP_INT: 0x04000000,
+  IO_INT: 0x02000000,
+  EXT_INT: 0x01000000,
+  RUNNING: 0x00800000,
+  ZARCH: 0x00000800,
+  KSS: 0x00000200,
+  SM: 0x00000080,
+} as const;
+
+/** Interception controls, `SD.ICTL` (4.2). */
+export const ICTL = {
+  OPEREXC: 0x80000000,
+  PINT: 0x20000000,
+  LPSW: 0x00400000,
+  STCTL: 0x00040000,
+  ISKE: 0x00004000,
+  SSKE: 0x00002000,
+  RRBE: 0x00001000,
+  TPROT: 0x00000200,
+} as const;
+
+/** Execution controls, `SD.ECA` and `SD.ECB` to `SD.ECB3` (4.2). */
+export const ECA = { CEI: 0x80000000, IB: 0x40000000, SIGPI: 0x10000000, MVPGI: 0x01000000, VX: 0x00020000 } as const;
+export const ECB = { SRSI: 0x04, HOST_PROT_INT: 0x02 } as const;
+export const ECB2 = { CMMA: 0x80, IEP: 0x20, PFMFI: 0x08, ESCA: 0x04 } as const;
+
+/** Interception codes, `SD.ICPTCODE` (4.4). */
+export const ICPT = {
+  NONE: 0x00,
+  INSTRUCTION: 0x04,
+  PROGRAM: 0x08,
+  INSTRUCTION_AND_PROGRAM: 0x0c,
+  EXTERNAL_REQUEST: 0x10,
+  EXTERNAL: 0x14,
+  IO_REQUEST: 0x18,
+  WAIT: 0x1c,
+  VALIDITY: 0x20,
+  STOP: 0x28,
+  OPERATION: 0x2c,
+  PARTIAL: 0x38,
+  IO_INSTRUCTION: 0x40,
+  KSS: 0x5c,
+  /** SDF 2: the PSW's machine-check mask has changed. */
+  MACHINE_CHECK_MASK: 0x60,
+  /** SDF 2: CR 0, 6 or 14 has changed. */
+  INTERRUPT_ENABLE: 0x64,
+  /** SDF 2: an instruction that the host is to do. */
+  SECURE_INSTRUCTION: 0x68,
+  /** SDF 2: an instruction that has been done. */
+  SECURE_NOTIFICATION: 0x6c,
+  /** SDF 2: a page of the prefix area is not secure. */
+  SECURE_PREFIX: 0x70,
+} as const;
+
+/** Interruption injection control, low byte of `SD.IIC` (4.8). */
+export const IIC = {
+  NONE: 0x00,
+  MACHINE_CHECK: 0x01,
+  EXTERNAL: 0x02,
+  IO: 0x03,
+  RESTART: 0x04,
+  SPECIFICATION: 0x10,
+  OPERAND: 0x11,
+} as const;
+
+/** Extended system control area (4.11). */
+export const ESCA = {
+  IPTE_CONTROL: 0x00,
+  UTILITY: 0x38,
+  /** 256 bits, one for each CPU. */
+  MCN: 0x40,
+  /** `ENTRY_SIZE` bytes for each CPU: u16 SIGP control, at `ENTRY_SD` the u64 address of its state description. */
+  ENTRIES: 0x100,
+  ENTRY_SIZE: 0x40,
+  ENTRY_SD: 8,
+  ENTRY_COUNT: 248,
+  SIZE: 0x4000,
+} as const;
