@@ -433,3 +433,169 @@ export const ESCA = {
   ENTRY_COUNT: 248,
   SIZE: 0x4000,
 } as const;
+
+/** Who may issue a command of the Ultravisor (2.3). */
+export type UvCaller = 'host' | 'guest' | 'any';
+
+/** A command of the Ultravisor. */
+export interface UvCommand {
+  readonly number: number;
+  /** Bit of `UV_QUERY.CALLS`, IBM numbering; null where none is known. */
+  readonly bit: number | null;
+  readonly caller: UvCaller;
+  /** Bytes of the control block. Exact, but for the queries: the least that they take. */
+  readonly length: number;
+}
+
+/** The commands of UVC (2.3). */
+export const UVC = {
+  QUERY: { number: 0x0001, bit: 0, caller: 'any', length: 0xa8 },
+  QUERY_KEYS: { number: 0x0002, bit: 34, caller: 'any', length: 0x40 },
+  INIT: { number: 0x000f, bit: 1, caller: 'host', length: 0x48 },
+  CREATE_CONFIG: { number: 0x0100, bit: 2, caller: 'host', length: 0x80 },
+  DESTROY_CONFIG: { number: 0x0101, bit: 3, caller: 'host', length: 0x40 },
+  DESTROY_CONFIG_FAST: { number: 0x0102, bit: 23, caller: 'host', length: 0x48 },
+  CREATE_CPU: { number: 0x0120, bit: 4, caller: 'host', length: 0x60 },
+  DESTROY_CPU: { number: 0x0121, bit: 5, caller: 'host', length: 0x40 },
+  CONVERT_TO: { number: 0x0200, bit: 6, caller: 'host', length: 0x28 },
+  CONVERT_FROM: { number: 0x0201, bit: 7, caller: 'host', length: 0x20 },
+  DESTROY_STORAGE: { number: 0x0202, bit: null, caller: 'host', length: 0x20 },
+  SET_PARAMETERS: { number: 0x0300, bit: 11, caller: 'host', length: 0x50 },
+  UNPACK: { number: 0x0301, bit: 13, caller: 'host', length: 0x50 },
+  VERIFY: { number: 0x0302, bit: 14, caller: 'host', length: 0x40 },
+  CPU_RESET: { number: 0x0310, bit: 15, caller: 'host', length: 0x40 },
+  CPU_RESET_INITIAL: { number: 0x0311, bit: 16, caller: 'host', length: 0x40 },
+  PREPARE_RESET: { number: 0x0320, bit: 18, caller: 'host', length: 0x40 },
+  CPU_RESET_CLEAR: { number: 0x0321, bit: 19, caller: 'host', length: 0x40 },
+  CPU_SET_STATE: { number: 0x0330, bit: 17, caller: 'host', length: 0x50 },
+  UNSHARE_ALL: { number: 0x0340, bit: 20, caller: 'host', length: 0x40 },
+  PIN: { number: 0x0341, bit: 21, caller: 'host', length: 0x20 },
+  UNPIN: { number: 0x0342, bit: 22, caller: 'host', length: 0x28 },
+  DUMP_INIT: { number: 0x0400, bit: 24, caller: 'host', length: 0x40 },
+  DUMP_STORAGE_STATE: { number: 0x0401, bit: 25, caller: 'host', length: 0x50 },
+  DUMP_CPU: { number: 0x0402, bit: 26, caller: 'host', length: 0x50 },
+  DUMP_COMPLETE: { number: 0x0403, bit: 27, caller: 'host', length: 0x50 },
+  SET_SHARED: { number: 0x1000, bit: 8, caller: 'guest', length: 0x30 },
+  REMOVE_SHARED: { number: 0x1001, bit: 9, caller: 'guest', length: 0x30 },
+  RETRIEVE_ATTESTATION: { number: 0x1020, bit: 28, caller: 'guest', length: 0x188 },
+  ADD_SECRET: { number: 0x1031, bit: 29, caller: 'guest', length: 0x48 },
+  LIST_SECRETS: { number: 0x1033, bit: 30, caller: 'guest', length: 0x48 },
+  LOCK_SECRETS: { number: 0x1034, bit: 31, caller: 'guest', length: 0x40 },
+  RETRIEVE_SECRET: { number: 0x1035, bit: 33, caller: 'guest', length: 0x48 },
+} as const satisfies Record<string, UvCommand>;
+
+export type UvcName = keyof typeof UVC;
+
+/** Byte offsets in control blocks of the Ultravisor (2.2, 2.5 to 2.16): u64 unless another width is given. */
+export const UVCB = {
+  /** u16 each. */
+  LENGTH: 0x00,
+  COMMAND: 0x02,
+  RC: 0x04,
+  RRC: 0x06,
+  HEADER_SIZE: 8,
+  /** Of a configuration or CPU, in most commands. */
+  HANDLE: 0x18,
+  INIT: { ORIGIN: 0x18, LENGTH: 0x20 },
+  CREATE_CONFIG: {
+    HANDLE: 0x18,
+    BASE: 0x20,
+    VARIABLE: 0x28,
+    /** u16 */
+    FLAGS: 0x36,
+    GUEST_ORIGIN: 0x38,
+    GUEST_LENGTH: 0x40,
+    SCA: 0x48,
+    ASCE: 0x50,
+  },
+  /** NUMBER: u16. */
+  CREATE_CPU: { HANDLE: 0x18, CONFIG: 0x20, STORAGE: 0x28, NUMBER: 0x36, STATE: 0x38 },
+  /** Convert to secure, unpin: configuration and MSO + guest absolute address. */
+  CTS: { CONFIG: 0x18, ADDRESS: 0x20 },
+  /** Convert from secure, destroy, pin. */
+  CFS: { ADDRESS: 0x18 },
+  /** LENGTH: u32. */
+  SET_PARAMETERS: { CONFIG: 0x18, HEADER: 0x20, LENGTH: 0x28 },
+  UNPACK: { CONFIG: 0x18, ADDRESS: 0x20, TWEAK: 0x28 },
+  /** STATE: u8 of `UV_CPU_STATE`. */
+  CPU_SET_STATE: { CPU: 0x18, STATE: 0x27 },
+  DUMP: { HANDLE: 0x18, AREA: 0x20, ADDRESS: 0x28 },
+  SHARE: { ADDRESS: 0x20 },
+} as const;
+
+/** Byte offsets in the control block of `UVC.QUERY` (2.5): u64 unless another width is given. */
+export const UV_QUERY = {
+  /** 32 bytes. */
+  CALLS: 0x10,
+  BASE_STORAGE: 0x40,
+  CONFIG_BASE: 0x50,
+  CONFIG_VARIABLE_BASE: 0x58,
+  /** For every MiB of the guest. */
+  CONFIG_VARIABLE: 0x60,
+  CPU_STORAGE: 0x68,
+  /** u32 */
+  MAX_CONFIGS: 0x7c,
+  MAX_GUEST_ADDRESS: 0x80,
+  /** u16 */
+  MAX_CPU: 0x9e,
+  FEATURES: 0xa0,
+  HEADER_VERSIONS: 0xb0,
+  PLAINTEXT_FLAGS: 0xb8,
+  DUMP_STORAGE_STATE: 0xc8,
+  DUMP_COMPLETE: 0xd0,
+  ATTESTATION_VERSIONS: 0xe0,
+  ATTESTATION_FLAGS: 0xe8,
+  SECRET_VERSIONS: 0xf8,
+  SECRET_FLAGS: 0x100,
+  SECRET_TYPES: 0x108,
+  /** u16 each. */
+  MAX_ASSOCIATION_SECRETS: 0x110,
+  MAX_RETRIEVABLE_SECRETS: 0x112,
+  SIZE: 0x120,
+} as const;
+
+/** Bits of `UV_QUERY.FEATURES`, as masks. */
+export const UV_FEATURE = { MISC: 1n << 63n, AIV: 1n << 62n } as const;
+
+/** Byte offset and number of the 32-byte hashes in the control block of `UVC.QUERY_KEYS` (2.6). */
+export const UV_KEYS = { HASHES: 0x20, COUNT: 15, SIZE: 0x200 } as const;
+
+/** Response codes that any command may give (2.2). Those of one command are in its section. */
+export const UV_RC = {
+  EXECUTED: 0x0001,
+  INVALID_COMMAND: 0x0002,
+  INVALID_STATE: 0x0003,
+  INVALID_LENGTH: 0x0005,
+  NO_RESUME: 0x0007,
+  INVALID_CONFIG: 0x0020,
+  INVALID_CPU: 0x0021,
+  REAL_SPACE: 0x0030,
+  TRANSLATION: 0x0031,
+  INVALID_ABSOLUTE: 0x0032,
+  MORE_DATA: 0x0100,
+  /** A flag: the configuration exists and has to be destroyed (2.8). */
+  DESTROY: 0x8000,
+} as const;
+
+/** States in `UVC.CPU_SET_STATE` (1.5). */
+export const UV_CPU_STATE = { OPERATING: 1, STOPPED: 2, CHECK_STOP: 3, OPERATING_LOAD: 5 } as const;
+
+/** Plaintext control flags of a Secure Execution header (6.6). */
+export const PCF = {
+  ALLOW_DUMP: 0x20000000n,
+  NO_COMPONENT_ENCRYPTION: 0x10000000n,
+  PCKMO: 0xf0n,
+  BACKUP_TARGET_KEYS: 0x02n,
+} as const;
+
+/** Validity reasons of SIE with SDF 2 (10). */
+export const VALIDITY = {
+  HANDLE: 0x2001,
+  ASCE: 0x2002,
+  RUNNING: 0x2003,
+  TIMER: 0x2004,
+  STATE: 0x2005,
+  INJECTION: 0x2006,
+  /** The state description itself: ESCA, CPU address, instruction data area. */
+  DESCRIPTION: 0x2007,
+} as const;

@@ -59,6 +59,27 @@ export interface HostCall extends CpuRegisters, CpuStorage {
 /** How a call ended: with a condition code, or an access of its own was refused and the UVC is undone. */
 export type HostCallAnswer = 0 | 1 | 2 | 3 | 'fault';
 
+/**
+ * The machine around the CPUs, as the Ultravisor needs it: handed to it when it is made, before there are CPUs. Nothing here is called before the first
+ * call of `UltravisorSeat`.
+ */
+export interface UltravisorHardware {
+  /** All CPUs forget what `UltravisorSeat.check` has allowed. */
+  flushTranslations(): void;
+  /** How many of the host's CPUs are in the operating state. */
+  operatingCpus(): number;
+  /** Prefixes of all the host's CPUs: absolute addresses of their 8 KiB prefix areas. */
+  prefixes(): readonly number[];
+  /** The TOD clock. */
+  tod(): bigint;
+  /**
+   * Where an address leads by the host's tables under an address-space-control element, whatever the PSW says, as host DAT for a guest does: no
+   * protection, no check of who owns the page, nothing remembered.
+   * @returns the absolute address, or the program interruption code of the exception that ends the translation
+   */
+  translate(asce: bigint, address: bigint): { readonly absolute: RealAddress } | { readonly code: number };
+}
+
 /** Identity of a secure configuration: what its pages are compared with. An object of the Ultravisor's. */
 export type SecureConfiguration = object;
 
@@ -176,7 +197,7 @@ export interface UltravisorSeat {
    * Who may reach a page. Asked after all other checks, at every TLB miss and for every access of hardware to storage; what is allowed is kept until
    * `flushTranslations` of the machine.
    * @param page absolute address of the page
-   * @param guest whose SIE makes the access and for which guest absolute page; null for the host, its tables and lowcore, and normal guests
+   * @param guest whose SIE makes the access and for which page, by its guest absolute address (MSO not added, a multiple of 4096); null for the host, its tables and lowcore, and normal guests
    * @returns 0, or the program interruption code (`PGM.SECURE_STORAGE_ACCESS` and its neighbours, 3.3)
    */
   check(
