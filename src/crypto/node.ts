@@ -2,6 +2,7 @@ import {
   constants,
   createCipheriv,
   createDecipheriv,
+  createECDH,
   createHash,
   createHmac,
   createPrivateKey,
@@ -10,7 +11,17 @@ import {
   publicEncrypt,
   timingSafeEqual,
 } from 'node:crypto';
-import { BLOCK_BYTES, requireEcb, requireGcm, requireLength, requireRsaBlock } from './lengths.ts';
+import {
+  BLOCK_BYTES,
+  P521_BYTES,
+  requireEcb,
+  requireGcm,
+  requireLength,
+  requireP521Private,
+  requireRsaBlock,
+  requireXtsHalves,
+  requireXtsUnit,
+} from './lengths.ts';
 import type { CryptoProvider } from './provider.ts';
 import type { RsaPrivateKey, RsaPublicKey } from './rsa.ts';
 
@@ -22,7 +33,14 @@ export const nodeProvider: CryptoProvider = {
 
   sha512: (data) => plain(createHash('sha512').update(data).digest()),
 
+  sha512Hasher() {
+    const hash = createHash('sha512');
+    return { update: (data) => void hash.update(data), digest: () => plain(hash.digest()) };
+  },
+
   hmacSha256: (key, data) => plain(createHmac('sha256', key).update(data).digest()),
+
+  hmacSha512: (key, data) => plain(createHmac('sha512', key).update(data).digest()),
 
   aesEcbEncrypt(key, blocks) {
     requireEcb(key, blocks);
@@ -53,6 +71,23 @@ export const nodeProvider: CryptoProvider = {
       return plain(direction.update(blocks));
     };
     return { encrypt: run(cipher), decrypt: run(decipher) };
+  },
+
+  aesXts(key) {
+    requireLength('AES-XTS key', key, 32, 64);
+    const own = key.slice();
+    const name = `aes-${key.length * 4}-xts`;
+    return {
+      encrypt(tweak, data) {
+        requireXtsHalves(own);
+        requireXtsUnit(tweak, data);
+        return plain(createCipheriv(name, own, tweak).update(data));
+      },
+      decrypt(tweak, data) {
+        requireXtsUnit(tweak, data);
+        return plain(createDecipheriv(name, own, tweak).update(data));
+      },
+    };
   },
 
   aesGcmEncrypt(key, iv, aad, plaintext) {
@@ -91,8 +126,36 @@ export const nodeProvider: CryptoProvider = {
     return plain(privateDecrypt({ key: privateKey, padding: constants.RSA_NO_PADDING }, block));
   },
 
+  p521PublicKey(privateKey) {
+    requireP521Private(privateKey);
+    const ecdh = createECDH(P521);
+    ecdh.setPrivateKey(privateKey);
+    return plain(ecdh.getPublicKey().subarray(1));
+  },
+
+  ecdhP521(privateKey, publicKey) {
+    requireP521Private(privateKey);
+    requireLength('P-521 public key', publicKey, 2 * P521_BYTES);
+    const ecdh = createECDH(P521);
+    ecdh.setPrivateKey(privateKey);
+    try {
+      return plain(ecdh.computeSecret(uncompressed(publicKey)));
+    } catch {
+      // The private key was checked above, so all that can be wrong is the point.
+      return null;
+    }
+  },
+
   equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
 };
+
+/** OpenSSL's name of P-521. */
+const P521 = 'secp521r1';
+
+/** A point as SEC 1 2.3.3 has it. */
+function uncompressed(point: Uint8Array): Uint8Array {
+  return Uint8Array.of(4, ...point);
+}
 
 /** Numbers of a key as JSON Web Key has them (RFC 7518 6.3). */
 function base64url<K extends RsaPublicKey | RsaPrivateKey>(
