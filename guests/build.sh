@@ -19,6 +19,7 @@ elfs() {
   for name in "${ASSEMBLY_GUESTS[@]}" "${C_GUESTS[@]}" hypervisor; do echo "powerpc/$name.elf"; done
   for name in "${!KERNELS[@]}"; do echo "powerpc/kernels/$name.elf"; done | sort
   arm64_elfs
+  s390_elfs
 }
 
 # Warnings are errors: a source that compiles with a complaint is not finished.
@@ -36,10 +37,11 @@ readonly HYPERVISOR=(
 # Position-independent code without relocation: lib.ld says how.
 readonly C_GUEST=(
   -mlittle-endian "${COMMON[@]}" "${C[@]}" -ffunction-sections -fpie -msingle-pic-base -mcmodel=medium
-  -fvisibility=hidden -ffp-contract=off -Ipowerpc/lib -Icrypto -Ikernels
+  -fvisibility=hidden -ffp-contract=off -fno-math-errno -Ipowerpc/lib -Icrypto -Ikernels
 )
 
 source arm64/build.bash
+source s390/build.bash
 
 usage() {
   echo 'usage: guests/build.sh [--check]' >&2
@@ -48,13 +50,13 @@ usage() {
 
 require_tools() {
   local tool missing=()
-  for tool in "${TOOLS[@]}" "${ARM64_TOOLS[@]}"; do
+  for tool in "${TOOLS[@]}" "${ARM64_TOOLS[@]}" "${S390_TOOLS[@]}"; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [ "${#missing[@]}" -eq 0 ] && return
   echo "guests/build.sh: missing ${missing[*]}" >&2
   echo 'Debian packages: gcc-powerpc64le-linux-gnu binutils-powerpc64le-linux-gnu device-tree-compiler' \
-    'gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu' >&2
+    'gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu gcc-s390x-linux-gnu binutils-s390x-linux-gnu' >&2
   exit 1
 }
 
@@ -115,6 +117,7 @@ build() {
   for name in "${!KERNELS[@]}"; do build_kernel "$1" "$2/lib" "$name"; done
   build_hypervisor "$1" "$2"
   arm64_build "$1"
+  s390_build "$1"
 }
 
 check() {

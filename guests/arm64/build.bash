@@ -42,6 +42,6 @@ arm64_build() {
   # The same with the atomic instructions of Armv8.1.
   arm64_c_guest "$1" smp_lse -march=armv8.2-a+lse arm64/smp.c
   for name in "${ARM64_KERNELS[@]}"; do
-    arm64_c_guest "$1" "kernels/$name" "-DITERATIONS=${KERNELS[$name]}" arm64/kernels/main.c "kernels/$name.c" crypto/*.c
+    arm64_c_guest "$1" "kernels/$name" "-DITERATIONS=${KERNELS[$name]}" kernels/main.c "kernels/$name.c" crypto/*.c
   done
 }

@@ -19,13 +19,6 @@ static double random_fraction(void)
   return (double)(next_random() >> 12) * (1.0 / (1UL << 52));
 }
 
-static inline double square_root(double x)
-{
-  double root;
-  asm("fsqrt %0,%1" : "=d"(root) : "d"(x));
-  return root;
-}
-
 static NOINLINE void attract(struct body *a, struct body *b)
 {
   double d[3], square = 0.001;
@@ -33,7 +26,7 @@ static NOINLINE void attract(struct body *a, struct body *b)
     d[i] = a->position[i] - b->position[i];
     square += d[i] * d[i];
   }
-  double magnitude = STEP / (square * square_root(square));
+  double magnitude = STEP / (square * __builtin_sqrt(square));
   for (u32 i = 0; i < 3; i++) {
     a->velocity[i] -= d[i] * b->mass * magnitude;
     b->velocity[i] += d[i] * a->mass * magnitude;

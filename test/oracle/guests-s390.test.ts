@@ -1,0 +1,121 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { requireTool } from '../support/tools.ts';
+
+const s390Guest = (name: string): string => join(import.meta.dirname, '../../guests/s390', `${name}.elf`);
+
+/** The machine that docs and design name as the judge of normal s390 guests: with TCG, and one console, on which it types. */
+const MACHINE = ['-M', 's390-ccw-virtio', '-nodefaults', '-serial', 'stdio', '-display', 'none', '-m', '64'];
+
+/** Boots a guest on QEMU and gives its console once it has turned itself off. */
+function boot(name: string, ...args: string[]): string {
+  return bootTyping('', name, ...args);
+}
+
+function bootTyping(typed: string, name: string, ...args: string[]): string {
+  const { error, status, stdout, stderr } = spawnSync(
+    'qemu-system-s390x',
+    [...MACHINE, '-kernel', s390Guest(name), ...args],
+    { encoding: 'latin1', input: typed, timeout: 60_000, killSignal: 'SIGKILL' },
+  );
+  if (error) throw new Error(`QEMU: ${error.message}; console so far:\n${stdout}`);
+  expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
+  return stdout;
+}
+
+/** A disk whose contents look random. */
+function diskBytes(): Uint8Array {
+  let state = 0x1234567;
+  return Uint8Array.from({ length: 65536 }, () => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return state >>> 24;
+  });
+}
+
+/** The same with a disk; gives what is on it afterwards, too. */
+function bootWithDisk(cmdline: string): { readonly console: string; readonly disk: Uint8Array } {
+  const folder = mkdtempSync(join(tmpdir(), 'cloister-'));
+  try {
+    const file = join(folder, 'disk.img');
+    writeFileSync(file, diskBytes());
+    const drive = ['-drive', `file=${file},if=none,format=raw,id=d`, '-device', 'virtio-blk-ccw,drive=d'];
+    const console = boot('disk', '-append', cmdline, ...drive);
+    return { console, disk: new Uint8Array(readFileSync(file)) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const lines = (...texts: string[]): string => texts.map((text) => `${text}\n`).join('');
+
+/** Each CPU adds its number, counted from 1, 20000 times. SIGP's codes: Principles of Operation, "Signal Processor". */
+const SMP = (cpus: number): string => {
+  const total = 20000 * ((cpus * (cpus + 1)) / 2);
+  return lines(
+    'sense of this CPU: 0, status 000',
+    ...(cpus > 1 ? ['sense of one that has not begun: 1, status 040'] : []),
+    `CPUs ${cpus}`,
+    'one that is not there: 3',
+    'no order: 1, status 002',
+    'prefix of a CPU that runs: 1, status 100',
+    `second calls that did not fit ${cpus - 1}`,
+    `added ${total}`,
+    `under the lock ${total}`,
+    `stopped again ${cpus - 1}`,
+    'the emergency signal first, then the other: 1',
+  );
+};
+
+/** Iterations for a test: the second finds what the first left. */
+const ITERATIONS = '2';
+const KERNELS = ['list', 'matrix', 'state', 'crc', 'sha256', 'string', 'quicksort', 'hash', 'float'].map(
+  (name) => `kernels/${name}`,
+);
+
+/** Guests with one CPU, by what they say. */
+const GUESTS: readonly (readonly [string, string])[] = [
+  ['hello', 'hello from s390x\n'],
+  [
+    'timer',
+    lines(
+      'ticks while counting: 10',
+      'ticks with those asleep: 20',
+      'ticks of the CPU timer: 1',
+      'held back by CR0, then taken',
+      'the clock never stands still',
+      'other interrupts: 0',
+    ),
+  ],
+  ['smp', SMP(1)],
+];
+
+describe.skipIf(!requireTool('qemu-system-s390x').available)('our s390 guests on QEMU', () => {
+  test.each(['smp', 'smp_z13'])('%s uses four CPUs', (name) => {
+    expect(boot(name, '-smp', '4')).toBe(SMP(4));
+  });
+
+  test('echo gives back what is typed', () => {
+    const typed = 'each character comes by itself.';
+    const judge = bootTyping(typed, 'echo');
+    expect(judge).toBe(lines('type, and end with a full stop', typed.toUpperCase(), 'over'));
+  });
+
+  test.each(KERNELS)('%s comes to a checksum', (name) => {
+    const judge = boot(name, '-append', ITERATIONS);
+    expect(judge).toMatch(/^start\n[0-9a-f]{16}\n$/);
+  });
+
+  test.each(['', 'adapter'])('disk with command line "%s" uses its disk', (cmdline) => {
+    const { console, disk } = bootWithDisk(cmdline);
+    expect(console).toContain('told by interruptions\nwith a cookie\n');
+    expect(Buffer.compare(disk.subarray(0, 8192), diskBytes().subarray(0, 8192))).toBe(0);
+    expect(Buffer.compare(disk, diskBytes())).not.toBe(0);
+  });
+
+  test.each(GUESTS)('%s says what it should', (name, expected) => {
+    expect(boot(name)).toBe(expected);
+  });
+});
