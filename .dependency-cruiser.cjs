@@ -37,6 +37,13 @@ const ARROWS = [
     may: ['src/engine/', 'src/wasm/'],
   },
   {
+    name: 'float-below-architectures',
+    comment:
+      'Arithmetic that all instruction sets share: numbers, and how generated code rounds; it knows no registers.',
+    from: '^src/float/',
+    may: ['src/float/', 'src/engine/', 'src/wasm/'],
+  },
+  {
     name: 'machine-below-architectures',
     comment: 'Memory, clock and host view are what all architectures stand on.',
     from: '^src/machine/',
@@ -60,7 +67,7 @@ const ARROWS = [
     name: 'isa-stands-on-engine',
     comment: 'Instruction definitions are meaning over typed expressions: no memory map, no trap handling.',
     from: `^src/${ANY_ARCH}/isa/`,
-    may: ['src/$1/isa/', 'src/$1/abi\\.ts$', 'src/engine/', 'src/wasm/'],
+    may: ['src/$1/isa/', 'src/$1/abi\\.ts$', 'src/float/', 'src/engine/', 'src/wasm/'],
   },
   {
     name: 'cpu-below-the-wall',
@@ -121,7 +128,7 @@ const ARROWS = [
     name: 'machine-assembles-one-architecture',
     comment: "An architecture's machine.ts puts its own parts together; only src/index.ts and src/cli/ stand above it.",
     from: `^src/${ANY_ARCH}/(machine|run-watch|tenant)\\.ts$`,
-    may: ['src/$1/', 'src/(wasm|engine|machine|devices|crypto|image|trace)/'],
+    may: ['src/$1/', 'src/(wasm|engine|float|machine|devices|crypto|image|trace)/'],
   },
 ];
 

@@ -47,6 +47,7 @@ function specifier(from: string, to: string): string {
 const LEAVES: Record<string, string> = {
   wasm: 'src/wasm/leaf.ts',
   engine: 'src/engine/leaf.ts',
+  float: 'src/float/leaf.ts',
   machine: 'src/machine/leaf.ts',
   'host view': 'src/machine/host-view.ts',
   'machine types': 'src/machine/types.ts',
@@ -73,19 +74,20 @@ const LEAVES: Record<string, string> = {
 const MACHINE = ['machine', 'host view', 'machine types'];
 const HOST_VIEW = ['host view', 'machine types'];
 const CPU = ['cpu', 'port'];
-const SHARED = ['wasm', 'engine', ...MACHINE, 'devices', 'crypto', 'image', 'trace'];
+const SHARED = ['wasm', 'engine', 'float', ...MACHINE, 'devices', 'crypto', 'image', 'trace'];
 const POWERPC = ['abi', 'isa', ...CPU, 'ultravisor', 'kvm', 'vmm'];
 
 /** The allowed arrows of the layout: whatever is not listed in a row must be refused. */
 const ALLOWED: Record<string, string[]> = {
   'src/wasm/from.ts': ['wasm'],
   'src/engine/from.ts': ['engine', 'wasm'],
+  'src/float/from.ts': ['float', 'engine', 'wasm'],
   'src/machine/from.ts': [...MACHINE, 'engine', 'wasm', 'trace', 'crypto'],
   'src/devices/from.ts': ['devices', ...HOST_VIEW, 'trace'],
   'src/crypto/from.ts': ['crypto', 'wasm'],
   'src/image/from.ts': ['image'],
   'src/trace/from.ts': ['trace'],
-  'src/powerpc/isa/from.ts': ['isa', 'abi', 'engine', 'wasm'],
+  'src/powerpc/isa/from.ts': ['isa', 'abi', 'float', 'engine', 'wasm'],
   'src/powerpc/cpu/from.ts': [...CPU, 'isa', 'abi', ...MACHINE, 'engine', 'wasm', 'trace'],
   'src/powerpc/ultravisor/from.ts': [
     'ultravisor',
@@ -178,6 +180,7 @@ describe('the import arrows', () => {
       ['no-architecture-imports-another', 'src/s390/machine.ts', "import '@';", 'src/arm64/abi.ts'],
       ['engine-stands-on-wasm', 'src/engine/a.ts', "import '@';", 'src/machine/x.ts'],
       ['wasm-stands-alone', 'src/wasm/a.ts', "import '@';", 'src/engine/x.ts'],
+      ['float-below-architectures', 'src/float/a.ts', "import '@';", 'src/powerpc/isa/x.ts'],
       ['machine-below-architectures', 'src/machine/a.ts', "import '@';", 'src/powerpc/cpu/x.ts'],
       ['kvm-sees-the-abi', 'src/powerpc/kvm/c.ts', "import '@';", 'src/powerpc/cpu/x.ts'],
       ['kvm-sees-the-abi', 'src/powerpc/kvm/d.ts', "import '@';", 'src/machine/x.ts'],

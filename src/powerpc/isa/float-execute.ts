@@ -1,30 +1,11 @@
 import type { CpuContext } from '../../engine/cpu.ts';
+import { add, divide, type Environment, multiply, multiplyAdd, squareRoot, subtract } from '../../float/arithmetic.ts';
+import { compare, convert, fromInteger, type Relation, smallest, toInteger, toIntegral } from '../../float/convert.ts';
+import { DOUBLE, type Format, isNan, negated, type Unpacked, unpack } from '../../float/format.ts';
+import { EXCEPTION, exact, INVALID, type Result, ROUND } from '../../float/round.ts';
+import { FPSCR, fpscrOf, NAN_RULES, resultFlags, SINGLE_IN_REGISTER } from './fpscr.ts';
 import { setCr } from './helper-arithmetic.ts';
 import type { PowerMode } from './mode.ts';
-import {
-  add,
-  type Control,
-  compare,
-  DOUBLE,
-  divide,
-  type Format,
-  FPSCR,
-  fromInteger,
-  isNan,
-  multiply,
-  multiplyAdd,
-  negated,
-  type Result,
-  ROUND,
-  resultFlags,
-  roundToIntegral,
-  roundToSingle,
-  SINGLE,
-  squareRoot,
-  toInteger,
-  type Unpacked,
-  unpack,
-} from './soft-float.ts';
 import { fpr, fpscr } from './state.ts';
 
 /**
@@ -76,30 +57,28 @@ function enabledOf(exceptions: bigint, control: bigint): boolean {
 type Flags = 'class' | 'integer';
 const NAN_FLAGS = 0x11000n;
 
-/** NaNs whose payload is no single's give undefined results in single precision (4.3.5.1): the payload is cut, as in QEMU. */
-function singleNan(result: Result): Result {
-  return isNan(unpack(result.bits)) ? { ...result, bits: result.bits & ~0x1fffffffn } : result;
-}
-
 /**
  * Puts a result into FRT and its exceptions into the FPSCR.
  * @returns whether an enabled exception was raised
  */
 function deliver(context: Context, target: number, result: Result, flags: Flags = 'class'): boolean {
   const old = context.get64(fpscr);
-  let value = withExceptions(old & ~(FPSCR.FR | FPSCR.FI), result.exceptions);
-  if (result.fi) value |= FPSCR.FI;
-  if (result.fr) value |= FPSCR.FR;
+  const exceptions = fpscrOf(result.exceptions);
+  let value = withExceptions(old & ~(FPSCR.FR | FPSCR.FI), exceptions);
+  if ((result.exceptions & EXCEPTION.inexact) !== 0) value |= FPSCR.FI;
+  // Undefined where an overflow that does not interrupt made the result (4.4.3).
+  const replaced = (result.exceptions & EXCEPTION.overflow) !== 0 && (old & FPSCR.OE) === 0n;
+  if (result.incremented && !replaced) value |= FPSCR.FR;
+  const invalid = (result.exceptions & INVALID) !== 0;
   const suppressed =
-    ((result.exceptions & FPSCR.ALL_VX) !== 0n && (old & FPSCR.VE) !== 0n) ||
-    ((result.exceptions & FPSCR.ZX) !== 0n && (old & FPSCR.ZE) !== 0n);
+    (invalid && (old & FPSCR.VE) !== 0n) || ((exceptions & FPSCR.ZX) !== 0n && (old & FPSCR.ZE) !== 0n);
   if (!suppressed) {
     write(context, target, result.bits);
     if (flags === 'class') value = (value & ~FPSCR.FPRF) | resultFlags(result.bits);
-    else if ((result.exceptions & FPSCR.ALL_VX) !== 0n) value = (value & ~FPSCR.FPRF) | NAN_FLAGS;
+    else if (invalid) value = (value & ~FPSCR.FPRF) | NAN_FLAGS;
   }
   context.set64(fpscr, value);
-  return enabledOf(result.exceptions, old);
+  return enabledOf(exceptions, old);
 }
 
 /** CR1: a copy of FX, FEX, VX and OX, which Rc=1 asks for. */
@@ -113,20 +92,20 @@ interface Operands {
   readonly b: Unpacked;
   readonly c: Unpacked;
   readonly format: Format;
-  readonly control: Control;
+  readonly control: Environment;
 }
 
 /** Negated result of a multiply-add: not of a NaN, and with the exceptions of the sum (4.6.6.2). */
 function negatedResult(result: Result): Result {
-  return isNan(unpack(result.bits)) ? result : { ...result, bits: result.bits ^ SIGN };
+  return isNan(unpack(result.bits, DOUBLE)) ? result : { ...result, bits: result.bits ^ SIGN };
 }
 
-const ONE = unpack(0x3ff0000000000000n);
+const ONE = unpack(0x3ff0000000000000n, DOUBLE);
 
 /** A form, by extended opcode of 5 bits, under opcodes 59 (single) and 63 (double). */
 const ARITHMETIC: Readonly<Record<number, (o: Operands) => Result>> = {
   18: ({ a, b, format, control }) => divide(a, b, format, control),
-  20: ({ a, b, format, control }) => add(a, negated(b), format, control),
+  20: ({ a, b, format, control }) => subtract(a, b, format, control),
   21: ({ a, b, format, control }) => add(a, b, format, control),
   22: ({ b, format, control }) => squareRoot(b, format, control),
   24: ({ b, format, control }) => reciprocal(b, format, control),
@@ -139,24 +118,35 @@ const ARITHMETIC: Readonly<Record<number, (o: Operands) => Result>> = {
 };
 
 /** An estimate may be better than asked for (4.6.6.1): it is the rounded quotient, as QEMU gives it. */
-function reciprocal(b: Unpacked, format: Format, control: Control): Result {
+function reciprocal(b: Unpacked, format: Format, control: Environment): Result {
   return divide(ONE, b, format, control);
 }
 
-function reciprocalRoot(b: Unpacked, format: Format, control: Control): Result {
-  if (b.kind === 'zero') return divide(ONE, b, format, control);
+function reciprocalRoot(b: Unpacked, format: Format, control: Environment): Result {
+  if (b.kind === 'zero' || isNan(b)) return divide(ONE, b, format, control);
   const root = squareRoot(b, DOUBLE, control);
-  if ((root.exceptions & FPSCR.ALL_VX) !== 0n || isNan(b)) return root;
-  const estimate = divide(ONE, unpack(root.bits), format, control);
-  return { ...estimate, exceptions: estimate.exceptions | root.exceptions, fi: estimate.fi || root.fi };
+  if ((root.exceptions & INVALID) !== 0) return root;
+  const estimate = divide(ONE, unpack(root.bits, DOUBLE), format, control);
+  return { ...estimate, exceptions: estimate.exceptions | root.exceptions };
 }
 
-type Converter = (b: Unpacked, rounding: number, control: Control) => Result;
+type Converter = (b: Unpacked, rounding: number, control: Environment) => Result;
 
+/** Conversion to an integer in the low bits of the result (4.6.7.2). The upper half of a word is undefined: as QEMU leaves it. */
 const integer =
   (bits: 32 | 64, signed: boolean, rounding?: number): Converter =>
-  (b, current) =>
-    toInteger(b, bits, signed, rounding ?? current);
+  (b, current) => {
+    const { integer: value, ...result } = toInteger(b, bits, signed, rounding ?? current);
+    return { ...result, bits: isNan(b) ? BigInt.asUintN(bits, smallest(bits, signed)) : BigInt.asUintN(64, value) };
+  };
+
+/** Rounds to an integral value in floating point format; never inexact (4.6.7.3). */
+const integral =
+  (rounding: number): Converter =>
+  (b, _rounding, control) => {
+    const { bits, exceptions } = toIntegral(b, rounding, control);
+    return exact(bits, exceptions & ~EXCEPTION.inexact);
+  };
 
 /** X form conversions to integers under opcode 63, by extended opcode of 10 bits. */
 const TO_INTEGER: Readonly<Record<number, Converter>> = {
@@ -177,15 +167,15 @@ const fromBits =
 
 /** X form conversions with a floating point result: `opcode << 10 | extended opcode`. */
 const TO_FLOAT: Readonly<Record<number, Converter>> = {
-  [(63 << 10) | 12]: (b, _rounding, control) => roundToSingle(b, control),
-  [(63 << 10) | 392]: (b) => roundToIntegral(b, ROUND.nearestAway),
-  [(63 << 10) | 424]: (b) => roundToIntegral(b, ROUND.zero),
-  [(63 << 10) | 456]: (b) => roundToIntegral(b, ROUND.up),
-  [(63 << 10) | 488]: (b) => roundToIntegral(b, ROUND.down),
+  [(63 << 10) | 12]: (b, _rounding, control) => convert(b, SINGLE_IN_REGISTER, control),
+  [(63 << 10) | 392]: integral(ROUND.nearestAway),
+  [(63 << 10) | 424]: integral(ROUND.zero),
+  [(63 << 10) | 456]: integral(ROUND.up),
+  [(63 << 10) | 488]: integral(ROUND.down),
   [(63 << 10) | 846]: fromBits(true, DOUBLE),
   [(63 << 10) | 974]: fromBits(false, DOUBLE),
-  [(59 << 10) | 846]: fromBits(true, SINGLE),
-  [(59 << 10) | 974]: fromBits(false, SINGLE),
+  [(59 << 10) | 846]: fromBits(true, SINGLE_IN_REGISTER),
+  [(59 << 10) | 974]: fromBits(false, SINGLE_IN_REGISTER),
 };
 
 /**
@@ -203,19 +193,19 @@ function execute(context: Context, word: number): boolean {
   const extended = (word >>> 1) & 0x3ff;
   const target = field(word, 21);
   const status = context.get64(fpscr);
-  const control: Control = {
+  const control: Environment = {
     rounding: Number(status & FPSCR.RN),
-    overflowEnabled: (status & FPSCR.OE) !== 0n,
-    underflowEnabled: (status & FPSCR.UE) !== 0n,
+    overflowTraps: (status & FPSCR.OE) !== 0n,
+    underflowTraps: (status & FPSCR.UE) !== 0n,
+    nans: NAN_RULES,
   };
-  const b = unpack(read(context, field(word, 11)));
+  const operand = (shift: number): Unpacked => unpack(read(context, field(word, shift)), DOUBLE);
+  const b = operand(11);
   const arithmetic = ARITHMETIC[extended & 31];
   if (arithmetic !== undefined) {
-    const a = unpack(read(context, field(word, 16)));
-    const c = unpack(read(context, field(word, 6)));
-    const single = opcode === 59;
-    const result = arithmetic({ a, b, c, format: single ? SINGLE : DOUBLE, control });
-    return deliver(context, target, single ? singleNan(result) : result);
+    // NaNs whose payload is no single's give undefined results in single precision (4.3.5.1): the payload is cut, as in QEMU.
+    const format = opcode === 59 ? SINGLE_IN_REGISTER : DOUBLE;
+    return deliver(context, target, arithmetic({ a: operand(16), b, c: operand(6), format, control }));
   }
   const toFloat = TO_FLOAT[(opcode << 10) | extended];
   if (toFloat !== undefined) return deliver(context, target, toFloat(b, control.rounding, control));
@@ -227,11 +217,14 @@ function execute(context: Context, word: number): boolean {
   return executeStatus(context, word, extended);
 }
 
+/** FPCC of a comparison. */
+const FPCC: Readonly<Record<Relation, number>> = { less: 8, greater: 4, equal: 2, unordered: 1 };
+
 /** fcmpu, fcmpo (4.6.8). */
 function compareInto(context: Context, word: number, isOrdered: boolean): boolean {
-  const [a, b] = [unpack(read(context, field(word, 16))), unpack(read(context, field(word, 11)))];
+  const [a, b] = [16, 11].map((shift) => unpack(read(context, field(word, shift)), DOUBLE)) as [Unpacked, Unpacked];
   const old = context.get64(fpscr);
-  const result = compare(a, b);
+  const result = FPCC[compare(a, b)];
   let exceptions = 0n;
   if (a.kind === 'signalling' || b.kind === 'signalling') {
     exceptions = FPSCR.VXSNAN;

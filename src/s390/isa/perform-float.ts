@@ -1,6 +1,9 @@
+import { add, divide, type Environment, multiply, multiplyAdd, squareRoot, subtract } from '../../float/arithmetic.ts';
+import { compare, convert, fromInteger, type Relation, smallest, toInteger, toIntegral } from '../../float/convert.ts';
+import { type Format, isNan, negated, type Unpacked, unpack } from '../../float/format.ts';
+import { EXCEPTION, exact, INVALID, type Result, ROUND } from '../../float/round.ts';
 import { PGM } from '../abi.ts';
-import * as soft from './soft-float.ts';
-import { EXTENDED, exact, type Format, IEEE, LONG, type Result, SHORT, type Unpacked, unpack } from './soft-float.ts';
+import { classOf, dataClass, EXTENDED, flagsOf, IEEE, LONG, NAN_RULES, SHORT } from './bfp.ts';
 import { fpc, fpr } from './state.ts';
 import { type Performed, type Performer, type Performers, programException, type Work } from './work.ts';
 
@@ -39,16 +42,20 @@ const currentRounding = (w: Work): number => w.context.get32(fpc) & 7;
 /** Rounding methods of instructions: 0 is the current mode. */
 const METHODS: readonly (number | null)[] = [
   null,
-  soft.ROUND.nearestAway,
+  ROUND.nearestAway,
   null,
-  soft.ROUND.odd,
-  soft.ROUND.nearest,
-  soft.ROUND.zero,
-  soft.ROUND.up,
-  soft.ROUND.down,
+  ROUND.odd,
+  ROUND.nearest,
+  ROUND.zero,
+  ROUND.up,
+  ROUND.down,
 ];
 
-const control = (w: Work, rounding = currentRounding(w)): soft.Control => ({ rounding, enabled: enabledOf(w) });
+function environment(w: Work, rounding = currentRounding(w)): Environment {
+  const enabled = enabledOf(w);
+  const [overflowTraps, underflowTraps] = [(enabled & IEEE.overflow) !== 0, (enabled & IEEE.underflow) !== 0];
+  return { rounding, overflowTraps, underflowTraps, nans: NAN_RULES };
+}
 
 /**
  * Puts exceptions into the FPC and lets `commit` write the result, or ends in a data exception where one is enabled: invalid operation and
@@ -56,9 +63,10 @@ const control = (w: Work, rounding = currentRounding(w)): soft.Control => ({ rou
  */
 function deliver(
   w: Work,
-  { exceptions, incremented }: Pick<Result, 'exceptions' | 'incremented'>,
+  { exceptions: raised, incremented }: Pick<Result, 'exceptions' | 'incremented'>,
   commit: () => void,
 ): Performed {
+  const exceptions = flagsOf(raised);
   const enabled = exceptions & enabledOf(w);
   const suppressing = enabled & (IEEE.invalid | IEEE.divide);
   if (suppressing !== 0) return programException(PGM.DATA, suppressing);
@@ -89,7 +97,7 @@ function badOperands(w: Work, target: Format, source: Format): boolean {
   return badPair(w.field('R1'), target) || (w.has('R2') && badPair(w.field('R2'), source));
 }
 
-type Binary = (a: Unpacked, b: Unpacked, f: Format, control: soft.Control) => Result;
+type Binary = (a: Unpacked, b: Unpacked, f: Format, env: Environment) => Result;
 
 /** R1 and the second operand to R1, in a format that may be longer. */
 function binary(source: Format, operation: Binary, setsCondition: boolean, target = source): Performer {
@@ -97,10 +105,10 @@ function binary(source: Format, operation: Binary, setsCondition: boolean, targe
     if (badOperands(w, target, source)) return specification();
     const b = second(w, source);
     if (b === null) return 'fault';
-    const result = operation(first(w, source), b, target, control(w));
+    const result = operation(first(w, source), b, target, environment(w));
     return deliver(w, result, () => {
       setRegister(w, w.field('R1'), target, result.bits);
-      if (setsCondition) w.setCc(soft.classOf(unpack(result.bits, target)));
+      if (setsCondition) w.setCc(classOf(unpack(result.bits, target)));
     });
   };
 }
@@ -119,10 +127,13 @@ function unary(
     const result = operation(b, w);
     return deliver(w, result, () => {
       setRegister(w, w.field('R1'), target, result.bits);
-      if (setsCondition) w.setCc(soft.classOf(unpack(result.bits, target)));
+      if (setsCondition) w.setCc(classOf(unpack(result.bits, target)));
     });
   };
 }
+
+/** Condition code of a comparison. */
+const CONDITION: Readonly<Record<Relation, number>> = { equal: 0, less: 1, greater: 2, unordered: 3 };
 
 function comparison(f: Format, signalling: boolean): Performer {
   return (w) => {
@@ -130,19 +141,19 @@ function comparison(f: Format, signalling: boolean): Performer {
     const b = second(w, f);
     if (b === null) return 'fault';
     const a = first(w, f);
-    const invalid =
-      a.kind === 'signalling' || b.kind === 'signalling' || (signalling && (soft.isNan(a) || soft.isNan(b)));
-    return deliver(w, exact(0n, invalid ? IEEE.invalid : 0), () => w.setCc(soft.compare(a, b)));
+    const relation = compare(a, b);
+    const invalid = a.kind === 'signalling' || b.kind === 'signalling' || (signalling && relation === 'unordered');
+    return deliver(w, exact(0n, invalid ? EXCEPTION.signallingNan : 0), () => w.setCc(CONDITION[relation]));
   };
 }
 
-function multiplyAdd(f: Format, subtracts: boolean): Performer {
+function fused(f: Format, subtracts: boolean): Performer {
   return (w) => {
     const b = second(w, f);
     if (b === null) return 'fault';
     const addend = first(w, f);
     const c = unpack(register(w, w.field('R3'), f), f);
-    const result = soft.multiplyAdd(subtracts ? soft.negated(addend) : addend, c, b, f, control(w));
+    const result = multiplyAdd(c, b, subtracts ? negated(addend) : addend, f, environment(w));
     return deliver(w, result, () => setRegister(w, w.field('R1'), f, result.bits));
   };
 }
@@ -155,8 +166,8 @@ function method(w: Work): number | null {
 }
 
 /** Inexact is not reported where M4 says so. */
-const quiet = (w: Work, result: Result): Result =>
-  (w.field('M4') & 4) === 0 ? result : { ...result, exceptions: result.exceptions & ~IEEE.inexact };
+const quiet = <T extends Pick<Result, 'exceptions'>>(w: Work, result: T): T =>
+  (w.field('M4') & 4) === 0 ? result : { ...result, exceptions: result.exceptions & ~EXCEPTION.inexact };
 
 function rounded(
   source: Format,
@@ -172,27 +183,31 @@ function rounded(
   };
 }
 
-function toInteger(f: Format, bits: 32 | 64, signed: boolean): Performer {
+/** What does not fit is invalid and, if it is no NaN, inexact; a NaN becomes the smallest integer. */
+function toFixed(f: Format, bits: 32 | 64, signed: boolean): Performer {
   return (w) => {
     const rounding = method(w);
     if (rounding === null || badPair(w.field('R2'), f)) return specification();
     const b = second(w, f) as Unpacked;
-    const result = soft.toInteger(b, bits, signed, rounding);
-    return deliver(w, quiet(w, result), () => {
-      if (bits === 32) w.setGr32(w.field('R1'), Number(result.bits));
-      else w.setGr(w.field('R1'), result.bits);
-      w.setCc(result.special ? 3 : soft.classOf(b));
+    const result = toInteger(b, bits, signed, rounding);
+    const special = (result.exceptions & INVALID) !== 0;
+    const exceptions = result.exceptions | (special && !isNan(b) ? EXCEPTION.inexact : 0);
+    const integer = BigInt.asUintN(bits, isNan(b) ? smallest(bits, signed) : result.integer);
+    return deliver(w, quiet(w, { ...result, exceptions }), () => {
+      if (bits === 32) w.setGr32(w.field('R1'), Number(integer));
+      else w.setGr(w.field('R1'), integer);
+      w.setCc(special ? 3 : classOf(b));
     });
   };
 }
 
-function fromInteger(f: Format, bits: 32 | 64, signed: boolean): Performer {
+function fromFixed(f: Format, bits: 32 | 64, signed: boolean): Performer {
   return (w) => {
     const rounding = method(w);
     if (rounding === null || badPair(w.field('R1'), f)) return specification();
     const raw = w.gr(w.field('R2'));
     const value = signed ? BigInt.asIntN(bits, raw) : BigInt.asUintN(bits, raw);
-    const result = quiet(w, soft.fromInteger(value, f, control(w, rounding)));
+    const result = quiet(w, fromInteger(value, f, environment(w, rounding)));
     return deliver(w, result, () => setRegister(w, w.field('R1'), f, result.bits));
   };
 }
@@ -205,7 +220,7 @@ function signChange(f: Format, change: (bits: bigint, sign: bigint) => bigint): 
 function testClass(f: Format): Performer {
   return (w) => {
     if (badPair(w.field('R1'), f)) return specification();
-    w.setCc((Number(w.address(2) & 0xfffn) & soft.dataClass(first(w, f))) !== 0 ? 1 : 0);
+    w.setCc((Number(w.address(2) & 0xfffn) & dataClass(first(w, f))) !== 0 ? 1 : 0);
     return 'done';
   };
 }
@@ -228,50 +243,50 @@ function setRounding(w: Work, mode: number): Performed {
 
 function ofFormat(letter: string): Performers {
   const f = FORMATS[letter] as Format;
-  const square: Performer = unary(f, f, (b, w) => soft.squareRoot(b, f, control(w)));
+  const square: Performer = unary(f, f, (b, w) => squareRoot(b, f, environment(w)));
   // A load that tests quiets a NaN.
-  const test: Performer = unary(f, f, (b, w) => (soft.isNan(b) ? soft.convert(b, f, control(w)) : exact(b.bits)), true);
+  const test: Performer = unary(f, f, (b, w) => (isNan(b) ? convert(b, f, environment(w)) : exact(b.bits)), true);
   const both = (stem: string, performer: Performer): Performers => ({ [`${stem}r`]: performer, [stem]: performer });
   return {
-    ...both(`a${letter}b`, binary(f, soft.add, true)),
-    ...both(`s${letter}b`, binary(f, soft.subtract, true)),
-    ...both(`${letter === 'e' ? 'mee' : `m${letter}`}b`, binary(f, soft.multiply, false)),
-    ...both(`d${letter}b`, binary(f, soft.divide, false)),
+    ...both(`a${letter}b`, binary(f, add, true)),
+    ...both(`s${letter}b`, binary(f, subtract, true)),
+    ...both(`${letter === 'e' ? 'mee' : `m${letter}`}b`, binary(f, multiply, false)),
+    ...both(`d${letter}b`, binary(f, divide, false)),
     ...both(`sq${letter}b`, square),
     ...both(`c${letter}b`, comparison(f, false)),
     ...both(`k${letter}b`, comparison(f, true)),
-    ...both(`ma${letter}b`, multiplyAdd(f, false)),
-    ...both(`ms${letter}b`, multiplyAdd(f, true)),
+    ...both(`ma${letter}b`, fused(f, false)),
+    ...both(`ms${letter}b`, fused(f, true)),
     [`lt${letter}br`]: test,
     [`lc${letter}br`]: signChange(f, (bits, sign) => bits ^ sign),
     [`lp${letter}br`]: signChange(f, (bits, sign) => bits & ~sign),
     [`ln${letter}br`]: signChange(f, (bits, sign) => bits | sign),
     [`tc${letter}b`]: testClass(f),
-    [`fi${letter}br`]: rounded(f, f, (b, rounding) => soft.toIntegral(b, f, rounding)),
-    [`cf${letter}br`]: toInteger(f, 32, true),
-    [`cg${letter}br`]: toInteger(f, 64, true),
-    [`clf${letter}br`]: toInteger(f, 32, false),
-    [`clg${letter}br`]: toInteger(f, 64, false),
-    [`c${letter}fbr`]: fromInteger(f, 32, true),
-    [`c${letter}gbr`]: fromInteger(f, 64, true),
-    [`c${letter}lfbr`]: fromInteger(f, 32, false),
-    [`c${letter}lgbr`]: fromInteger(f, 64, false),
+    [`fi${letter}br`]: rounded(f, f, (b, rounding, w) => toIntegral(b, rounding, environment(w))),
+    [`cf${letter}br`]: toFixed(f, 32, true),
+    [`cg${letter}br`]: toFixed(f, 64, true),
+    [`clf${letter}br`]: toFixed(f, 32, false),
+    [`clg${letter}br`]: toFixed(f, 64, false),
+    [`c${letter}fbr`]: fromFixed(f, 32, true),
+    [`c${letter}gbr`]: fromFixed(f, 64, true),
+    [`c${letter}lfbr`]: fromFixed(f, 32, false),
+    [`c${letter}lgbr`]: fromFixed(f, 64, false),
   };
 }
 
 const lengthen = (source: Format, target: Format): Performer =>
-  unary(source, target, (b, w) => soft.convert(b, target, control(w)));
+  unary(source, target, (b, w) => convert(b, target, environment(w)));
 const shorten = (source: Format, target: Format): Performer =>
-  rounded(source, target, (b, rounding, w) => soft.convert(b, target, control(w, rounding)));
+  rounded(source, target, (b, rounding, w) => convert(b, target, environment(w, rounding)));
 
 export const PERFORM_FLOAT: Performers = {
   ...ofFormat('e'),
   ...ofFormat('d'),
   ...ofFormat('x'),
-  mdeb: binary(SHORT, soft.multiply, false, LONG),
-  mdebr: binary(SHORT, soft.multiply, false, LONG),
-  mxdb: binary(LONG, soft.multiply, false, EXTENDED),
-  mxdbr: binary(LONG, soft.multiply, false, EXTENDED),
+  mdeb: binary(SHORT, multiply, false, LONG),
+  mdebr: binary(SHORT, multiply, false, LONG),
+  mxdb: binary(LONG, multiply, false, EXTENDED),
+  mxdbr: binary(LONG, multiply, false, EXTENDED),
   ldeb: lengthen(SHORT, LONG),
   ldebr: lengthen(SHORT, LONG),
   lxdb: lengthen(LONG, EXTENDED),

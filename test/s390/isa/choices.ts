@@ -1,6 +1,7 @@
+import { unpack } from '../../../src/float/format.ts';
+import { EXTENDED, LONG, SHORT } from '../../../src/s390/isa/bfp.ts';
 import type { S390Instruction } from '../../../src/s390/isa/common.ts';
 import { FLOAT } from '../../../src/s390/isa/float.ts';
-import { EXTENDED, LONG, SHORT, unpack } from '../../../src/s390/isa/soft-float.ts';
 import type { Random } from '../../support/random.ts';
 import { type Case, type CaseSet, encode, type State, type Tolerance } from './cases.ts';
 import { addCases, aim, type Choice, displacementOf, randomFields, randomState, storageOperands } from './generate.ts';
