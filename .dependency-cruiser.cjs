@@ -101,7 +101,7 @@ const ARROWS = [
     may: [
       'src/$1/kvm/',
       'src/$1/abi\\.ts$',
-      'src/$1/cpu/port\\.ts$',
+      'src/$1/cpu/(host-)?port\\.ts$',
       HOST_VIEW,
       'src/devices/',
       'src/trace/',
@@ -117,7 +117,7 @@ const ARROWS = [
       'src/$1/vmm/',
       'src/$1/kvm/',
       'src/$1/abi\\.ts$',
-      'src/$1/cpu/port\\.ts$',
+      'src/$1/cpu/(host-)?port\\.ts$',
       HOST_VIEW,
       'src/devices/',
       'src/trace/',
