@@ -29,8 +29,8 @@ void guest_main(void)
 	gic_start();
 	gic_start_cpu(0);
 	write32(GICD_BASE + 0x84, 1u << (UART_INTID - 32));
-	*(volatile u8 *)(GICD_BASE + 0x400 + UART_INTID) = 0xa0;
-	*(volatile u64 *)(GICD_BASE + 0x6000 + 8 * UART_INTID) = 0;
+	write8(GICD_BASE + 0x400 + UART_INTID, 0xa0);
+	write64(GICD_BASE + 0x6000 + 8 * UART_INTID, 0);
 	write32(GICD_BASE + 0x104, 1u << (UART_INTID - 32));
 	put("type, and end with a full stop\n");
 	write32(UART_BASE + UART_IMSC, UART_RX);

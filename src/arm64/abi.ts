@@ -193,6 +193,7 @@ export const PSCI = {
   CPU_ON_64: 0xc400_0003,
   AFFINITY_INFO_64: 0xc400_0004,
   MIGRATE_64: 0xc400_0005,
+  SYSTEM_RESET2_64: 0xc400_0012,
 } as const;
 
 /** What PSCI functions return (Arm DEN0022, 5.2.2). */
@@ -321,4 +322,143 @@ export const HOST_VCPU = {
   /** Bit 0: initialised (6.2). */
   flags: 0x1300,
   memcache: 0x1308,
+  /** `vgic_v3_cpu_if`. */
+  vgic: 0x1320,
 } as const;
+
+/** Registers of EL1 and EL0 that a world switch exchanges (6.1): what a context's `sys_regs` hold, by position from 1. */
+export const CONTEXT_REGISTERS = [
+  'SCTLR_EL1',
+  'CPACR_EL1',
+  'TTBR0_EL1',
+  'TTBR1_EL1',
+  'TCR_EL1',
+  'ESR_EL1',
+  'AFSR0_EL1',
+  'AFSR1_EL1',
+  'FAR_EL1',
+  'MAIR_EL1',
+  'VBAR_EL1',
+  'CONTEXTIDR_EL1',
+  'AMAIR_EL1',
+  'CNTKCTL_EL1',
+  'PAR_EL1',
+  'TPIDR_EL1',
+  'ELR_EL1',
+  'SPSR_EL1',
+  'SP_EL1',
+  'MDSCR_EL1',
+  'TPIDR_EL0',
+  'TPIDRRO_EL0',
+  'CSSELR_EL1',
+  'CNTV_CVAL_EL0',
+  'CNTV_CTL_EL0',
+] as const;
+export type ContextRegister = (typeof CONTEXT_REGISTERS)[number];
+
+/** Offsets in `kvm_cpu_context` (6.1); x0 to x30 come first. Little-endian, as all structures here. */
+export const CPU_CONTEXT = { sp: 248, pc: 256, pstate: 264, v: 304, fpsr: 816, fpcr: 820, registers: 832 } as const;
+
+const CONTEXT_OFFSETS: ReadonlyMap<string, number> = new Map(
+  CONTEXT_REGISTERS.map((name, n) => [name, CPU_CONTEXT.registers + 8 * (n + 1)]),
+);
+/** Offset of a system register in a `kvm_cpu_context`. */
+export const contextOffsetOf = (name: ContextRegister): number => CONTEXT_OFFSETS.get(name) as number;
+
+/** Positions in `sys_regs`, of which most are unused here, and the bytes of the whole: with two pointers at its end, in units of 16. */
+const REGISTER_COUNT: Readonly<Record<PkvmProfile, number>> = { I: 491, M: 491, L: 282 };
+export const contextBytes = (profile: PkvmProfile): number =>
+  Math.ceil((CPU_CONTEXT.registers + 8 * REGISTER_COUNT[profile] + 16) / 16) * 16;
+
+/** Offsets in `vcpu_hyp_state`: trap configuration, the last exit and flags; u64 each as in 7.2 (6.2). */
+export const HYP_STATE = {
+  hcr: 0,
+  mdcr: 8,
+  vsesr: 16,
+  esr: 24,
+  far: 32,
+  hpfar: 40,
+  disr: 48,
+  flags: 56,
+} as const;
+export const HYP_STATE_BYTES = 64;
+export type HypStateField = keyof typeof HYP_STATE;
+
+/** Bits of `flags`: what is to be done with the guest before it goes on (6.2). */
+export const IFLAG = { pendingException: 1n, incrementPc: 2n, exceptMask: 0xen } as const;
+
+/** The page that HPFAR_EL2 names (7.3). */
+export const ipaOfHpfar = (hpfar: bigint): number => Number((hpfar >> 4n) & ((1n << 40n) - 1n)) * ARM_PAGE_SIZE;
+
+/** Calls of guests to their hypervisor beside PSCI (5.2, 5.7). */
+export const GUEST_CALL = {
+  SMCCC_VERSION: 0x8000_0000n,
+  ARCH_FEATURES: 0x8000_0001n,
+  ARCH_WORKAROUND_1: 0x8000_8000n,
+  ARCH_WORKAROUND_2: 0x8000_7fffn,
+  ARCH_WORKAROUND_3: 0x8000_3fffn,
+  KVM_FEATURES: 0x8600_0000n,
+  CALL_UID: 0x8600_ff01n,
+  HYP_MEMINFO: 0xc600_0002n,
+  MEM_SHARE: 0xc600_0003n,
+  MEM_UNSHARE: 0xc600_0004n,
+  MMIO_GUARD_INFO: 0xc600_0005n,
+  MMIO_GUARD_ENROLL: 0xc600_0006n,
+  MMIO_GUARD_MAP: 0xc600_0007n,
+  MMIO_GUARD_UNMAP: 0xc600_0008n,
+  MEM_RELINQUISH: 0xc600_0009n,
+  TRNG_VERSION: 0x8400_0050n,
+  TRNG_FEATURES: 0x8400_0051n,
+  TRNG_GET_UUID: 0x8400_0052n,
+  TRNG_RND32: 0x8400_0053n,
+  TRNG_RND64: 0xc400_0053n,
+} as const;
+
+const CALL_NAMES: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(PSCI).map(([name, id]): [number, string] => [id, `PSCI_${name}`]),
+  ...Object.entries(GUEST_CALL).map(([name, id]): [number, string] => [Number(id), name]),
+]);
+/** A guest's call by its name; its number in hexadecimal if it has none. */
+export const guestCallName = (id: number): string => CALL_NAMES.get(id) ?? `0x${id.toString(16)}`;
+
+/** What CALL_UID says of Linux's KVM and of pKVM (5.2). */
+export const VENDOR_UID = [0xb66fb428n, 0xe911c52en, 0x564bcaa9n, 0x743a004dn] as const;
+/** SMCCC_VERSION: 1.1. */
+export const SMCCC_1_1 = 0x10001n;
+
+/** ICH_LR<n>_EL2 (Arm IHI 0069H, 12.4.8). */
+export const LR = {
+  virtual: 0xffffffffn,
+  physicalShift: 32n,
+  physicalMask: 0x1fffn,
+  /** Without HW: an end of interrupt raises a maintenance interrupt. */
+  EOI: 1n << 41n,
+  priorityShift: 48n,
+  group: 1n << 60n,
+  HW: 1n << 61n,
+  pending: 1n << 62n,
+  active: 1n << 63n,
+} as const;
+
+/** ICH_HCR_EL2 (12.4.5): on, and a maintenance interrupt when no more than one list register is in use. */
+export const ICH_HCR = { En: 1n, UIE: 2n } as const;
+
+/** List registers of the CPU (ICH_VTR_EL2.ListRegs). */
+export const LIST_REGISTERS = 4;
+
+/** Offsets in `vgic_v3_cpu_if`, u64 each, with room for what the architecture has of each (6.5). */
+export const VGIC = { hcr: 0, vmcr: 8, usedLrs: 16, ap0r: 24, ap1r: 32, lr: 40 } as const;
+export const VGIC_BYTES = VGIC.lr + 8 * 16;
+
+/** Bytes of the hyp's structures, which the host donates (4.4): a VM has a pointer for each vCPU, a vCPU its context, hyp state and vGIC. */
+export const hypVmBytes = (vcpus: number): number => 256 + 8 * vcpus;
+export const hypVcpuBytes = (profile: PkvmProfile): number => contextBytes(profile) + HYP_STATE_BYTES + VGIC_BYTES;
+/** Pages of a guest's stage 2 root: the shape of the host's table, 44 bits from level 0 (2.2). */
+export const PHYSICAL_BITS = 44;
+export const STAGE2_ROOT_PAGES = 1;
+/** Table pages that one leaf can need below the root: what a memcache must hold before a page is mapped (2.2). */
+export const STAGE2_LEAST_CACHE = 3;
+
+/** vCPU reset (5.6): EL1h with everything masked, MMU and caches off. */
+export const RESET_PSTATE = 0x3c5n;
+export const RESET_SCTLR = 0x00c5_0078n;

@@ -4,6 +4,15 @@ export const PRIORITY_MASK = 0xf8;
 /** INTIDs below are software generated: always edge-triggered. */
 const SGIS = 16;
 
+/** An interrupt that is active, pending, or both. */
+export interface KnownInterrupt {
+  readonly intid: number;
+  readonly priority: number;
+  readonly group: 0 | 1;
+  readonly active: boolean;
+  readonly pending: boolean;
+}
+
 /** The state of some consecutive interrupts, by INTID (Arm IHI 0069H, 4.1). */
 export class InterruptBank {
   /** INTID of the first. */
@@ -68,6 +77,18 @@ export class InterruptBank {
 
   deactivate(intid: number): void {
     this.active[this.at(intid)] = 0;
+  }
+
+  /** Interrupts of which somebody has to know: active ones, and those that could be signalled. Arguments as of `first`. */
+  *known(groups: number, routed: (intid: number) => boolean): Generator<KnownInterrupt> {
+    for (let i = 0; i < this.count; i++) {
+      const active = this.active[i] === 1;
+      const open = this.enabled[i] === 1 && (groups & (1 << (this.group[i] as number))) !== 0;
+      const pending = open && this.isPending(i);
+      const intid = this.base + i;
+      if ((!active && !pending) || !routed(intid)) continue;
+      yield { intid, priority: this.priority[i] as number, group: this.groupOf(intid), active, pending };
+    }
   }
 
   /**

@@ -1,4 +1,4 @@
-import { InterruptBank } from './gicv3-bank.ts';
+import { InterruptBank, type KnownInterrupt } from './gicv3-bank.ts';
 import { Frame, identification } from './gicv3-frame.ts';
 import type { MmioDevice, MmioSize } from './mmio.ts';
 
@@ -105,6 +105,19 @@ export class GicV3 {
     const shared = this.#shared.first(enabled, (intid) => this.#routes[intid - PRIVATE] === route);
     if (own === null || shared === null) return own ?? shared;
     return shared.priority < own.priority ? shared : own;
+  }
+
+  /**
+   * What a hypervisor that lends this GIC to a guest lists for a virtual CPU interface (chapter 6): active interrupts first, so that they can be ended,
+   * then pending ones by priority.
+   */
+  listable(pe: number): readonly KnownInterrupt[] {
+    const { bank, affinity } = this.#redistributor(pe);
+    const route = BigInt(affinity);
+    return [
+      ...bank.known(this.#enables, () => true),
+      ...this.#shared.known(this.#enables, (intid) => this.#routes[intid - PRIVATE] === route),
+    ].sort((a, b) => Number(b.active) - Number(a.active) || a.priority - b.priority || a.intid - b.intid);
   }
 
   /** A CPU interface acknowledged the interrupt. */

@@ -15,8 +15,16 @@ export interface MmioWindow {
   readonly device: MmioDevice;
 }
 
+/** Devices by physical address, for whoever only uses them. */
+export interface PhysicalBus {
+  /** @returns null where nothing answers */
+  read(address: number, size: MmioSize): bigint | null;
+  /** @returns false where nothing answers */
+  write(address: number, size: MmioSize, value: bigint): boolean;
+}
+
 /** The devices of one machine by physical address. */
-export class MmioBus {
+export class MmioBus implements PhysicalBus {
   readonly #windows: MmioWindow[] = [];
 
   /** @throws RangeError if the window overlaps another */

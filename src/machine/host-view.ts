@@ -35,10 +35,10 @@ export class HostView {
     this.#clock = clock;
   }
 
-  /** Whether all of the range is populated and open to this agent. */
+  /** Whether all of the range is populated and open to this agent, at least to read. */
   reaches(address: RealAddress, length: number): boolean {
     const region = this.#memory.find(address, length);
-    return region !== undefined && this.#open(region, address, length);
+    return region !== undefined && this.#open(region, address, length, false);
   }
 
   /** A copy of `length` bytes. @throws AccessRefused */
@@ -128,7 +128,7 @@ export class HostView {
 
   #check(address: RealAddress, length: number, write: boolean): number {
     const region = this.#memory.find(address, length);
-    if (region !== undefined && this.#open(region, address, length)) return region.host + (address - region.base);
+    if (region !== undefined && this.#open(region, address, length, write)) return region.host + (address - region.base);
     this.#trace?.emit({
       type: 'refused-access',
       at: this.#clock(),
@@ -141,8 +141,8 @@ export class HostView {
     throw new AccessRefused(this.rights.agent, address, length, region === undefined ? 'unpopulated' : 'secure');
   }
 
-  #open(region: Region, address: number, length: number): boolean {
+  #open(region: Region, address: number, length: number, write: boolean): boolean {
     if (this.rights.secure) return true;
-    return !region.secure && (this.#memory.guard?.(address, length) ?? true);
+    return !region.secure && (this.#memory.guard?.(address, length, write) ?? true);
   }
 }

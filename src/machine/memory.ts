@@ -23,7 +23,7 @@ export interface Region extends RegionSpec {
  * Says which pages nobody but their owner reaches, where ownership is finer than regions.
  * @returns false if a range of populated real addresses has a page that is closed to everybody who must ask
  */
-export type PageGuard = (address: number, length: number) => boolean;
+export type PageGuard = (address: number, length: number, write: boolean) => boolean;
 
 /** The machine's RAM: a map of regions from real addresses to the one memory. What lies in no region is not populated. */
 export class RealMemory {

@@ -18,7 +18,8 @@ import { type InterruptLines, interruptStatus, takeInterrupt, wakes } from './in
 import { Mmu } from './mmu.ts';
 import { NATIVE_INSTRUCTIONS, NativeLevels, type NativeSeats } from './native-levels.ts';
 import { parOf } from './par.ts';
-import type { SystemAccess } from './register-access.ts';
+import { accessOf, type SystemAccess } from './register-access.ts';
+import type { SystemRegister } from './register-table.ts';
 import { SystemInstructions } from './system-instructions.ts';
 import { type CounterRate, GenericTimer } from './timers.ts';
 
@@ -102,7 +103,11 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
     });
     this.timer = new GenericTimer(this.core, options.counter);
     this.#gic = options.gic === null ? null : options.gic(this.core);
-    const parts = { timer: this.timer, interruptStatus: () => interruptStatus(this.core, this.lines) };
+    const parts = {
+      timer: this.timer,
+      interruptStatus: () => interruptStatus(this.core, this.lines),
+      gicRegister: (register: SystemRegister, value: bigint | null) => this.#gicRegister(register, value),
+    };
     const invalidate = (): void => options.peers.invalidateTranslations();
     this.#native = new NativeLevels(this.core, memory, options.native ?? {}, parts, invalidate);
     this.#system = new SystemInstructions(this.core, {
@@ -300,6 +305,16 @@ export class ArmCpu implements CpuModel, ScheduledCpu {
     if (gic !== null) return gic.access(this.core, access, value);
     takeUndefined(this.core);
     return null;
+  }
+
+  /** As an MRS or MSR by native code, to the same register file. Without a GIC the registers are plain ones. */
+  #gicRegister(register: SystemRegister, value: bigint | null): bigint | null {
+    const { core } = this;
+    if (this.#gic === null) {
+      if (value !== null) core.setRegister(register.name, value);
+      return core.register(register.name);
+    }
+    return this.#gic.access(core, accessOf(register, value === null), value ?? 0n);
   }
 
   #translateAddress(access: SystemAccess, address: bigint): void {

@@ -1,3 +1,4 @@
+import { LIST_REGISTERS, LR } from '../abi.ts';
 import type { Core } from './core.ts';
 
 /** Group of an interrupt. */
@@ -133,21 +134,6 @@ export class PhysicalFace implements GicFace {
   }
 }
 
-/** List registers (ICH_VTR_EL2.ListRegs says so). */
-const LIST_REGISTERS = 4;
-/** ICH_LR<n>_EL2 (Arm IHI 0069H, 12.4.8). */
-const LR = {
-  virtual: 0xffffffffn,
-  physicalShift: 32n,
-  physicalMask: 0x1fffn,
-  /** Without HW: an end of interrupt raises a maintenance interrupt. */
-  EOI: 1n << 41n,
-  priorityShift: 48n,
-  group: 1n << 60n,
-  HW: 1n << 61n,
-  pending: 1n << 62n,
-  active: 1n << 63n,
-} as const;
 const STATE = LR.pending | LR.active;
 
 /** ICH_HCR_EL2 (12.4.5). */

@@ -63,8 +63,10 @@ export class NativeLevels {
     return this.#entry !== null;
   }
 
-  /** The current level gained control. */
+  /** The current level gained control. A return to a stub is none: its instruction could not be fetched, and is executed now. */
   enter(cause: EntryCause, pc: bigint): void {
+    const seated = this.#seated;
+    if (cause === 'return' && seated !== undefined && isStub(pc - BigInt(seated.seat.stubPage))) return;
     this.#entry = { cause, pc };
   }
 
@@ -93,6 +95,8 @@ export class NativeLevels {
     return level === 1 && this.#core.vmid === HOST_VMID ? this.#host : undefined;
   }
 }
+
+const isStub = (offset: bigint): boolean => Object.values(STUBS).some((stub) => BigInt(stub.offset) === offset);
 
 function writeStubs(memory: RealMemory, { stubPage }: NativeSeat): void {
   const region = memory.find(stubPage, STUB_BYTES);

@@ -27,6 +27,14 @@ export function systemAccess(word: number): SystemAccess {
   return { encoding: encodingOf(op0, op1, crn, crm, op2), op0, op1, crn, crm, op2, rt: word & 31, read };
 }
 
+/** The access that an MRS or MSR of XZR makes to a register. */
+export function accessOf({ encoding }: SystemRegister, read: boolean): SystemAccess {
+  const [op0, op1, crn, crm, op2] = [14, 11, 7, 3, 0].map(
+    (shift, i) => (encoding >>> shift) & ([3, 7, 15, 15, 7][i] as number),
+  ) as [number, number, number, number, number];
+  return { encoding, op0, op1, crn, crm, op2, rt: 31, read };
+}
+
 /** ISS of a trapped MSR, MRS or system instruction (Arm ARM, "ISS encoding for an exception from MSR, MRS, or System instruction"). */
 export function systemSyndrome(a: SystemAccess): bigint {
   const iss =
@@ -52,6 +60,8 @@ export interface RegisterParts {
   readonly timer: GenericTimer;
   /** The virtual or physical interrupt lines as ISR_EL1 shows them. */
   interruptStatus(): bigint;
+  /** MRS (no value) or MSR of a register of the GIC's, as the current level may. @returns null where that raised an exception */
+  gicRegister(register: SystemRegister, value: bigint | null): bigint | null;
 }
 
 const bit = (core: Core, register: string, mask: bigint): boolean => (core.register(register) & mask) !== 0n;

@@ -5,7 +5,7 @@ import { setStackPointer, stackPointer } from './banked.ts';
 import type { Core } from './core.ts';
 import { type RegisterPort, RegisterRefused } from './port.ts';
 import { type RegisterParts, readRegister, writeRegister } from './register-access.ts';
-import { systemRegister } from './register-table.ts';
+import { type SystemRegister, systemRegister } from './register-table.ts';
 
 type Slots = typeof x.slots;
 const slotOf = (slots: Slots, n: number): Slots[number] => {
@@ -13,6 +13,9 @@ const slotOf = (slots: Slots, n: number): Slots[number] => {
   if (slot === undefined) throw new RangeError(`no register ${n}`);
   return slot;
 };
+
+/** Registers of the GIC's CPU interface, which lie behind it and not in the PE. */
+const isGicRegister = (name: string): boolean => name.startsWith('ICC_') || name.startsWith('ICH_');
 
 /** The registers of a PE for native code at the level in control. Using it after having left the level is a mistake of ours and throws. */
 export class LevelPort implements RegisterPort {
@@ -102,14 +105,22 @@ export class LevelPort implements RegisterPort {
     const core = this.#live;
     const register = systemRegister(name);
     if (register.read === 'no' || core.level < register.read) throw new RegisterRefused(name, false);
-    return readRegister(core, this.#parts, register);
+    return isGicRegister(name) ? this.#gic(register, null) : readRegister(core, this.#parts, register);
   }
 
   setRegister(name: string, value: bigint): void {
     const core = this.#live;
     const register = systemRegister(name);
     if (register.write === 'no' || core.level < register.write) throw new RegisterRefused(name, true);
-    writeRegister(core, this.#parts, register, BigInt.asUintN(64, value));
+    const wide = BigInt.asUintN(64, value);
+    if (isGicRegister(name)) this.#gic(register, wide);
+    else writeRegister(core, this.#parts, register, wide);
+  }
+
+  #gic(register: SystemRegister, value: bigint | null): bigint {
+    const result = this.#parts.gicRegister(register, value);
+    if (result === null) throw new RegisterRefused(register.name, value !== null);
+    return result;
   }
 
   invalidateTranslations(): void {

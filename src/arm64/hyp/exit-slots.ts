@@ -1,8 +1,10 @@
-import { EC, ESR, EXIT_CODE, FSC, PSTATE } from '../abi.ts';
+import { EC, ERRNO, ESR, EXIT_CODE, FSC, GUEST_CALL, HCR, IFLAG, ipaOfHpfar, PSTATE } from '../abi.ts';
 import { vcpuWith } from './guest-calls.ts';
 import { injectExternalAbort, injectUndefined } from './guest-inject.ts';
-import type { HypVcpu } from './hyp-vm.ts';
-import { type CpuContextState, IFLAG, type VcpuHypState } from './vcpu-state.ts';
+import type { HypVcpu, HypVm } from './hyp-vm.ts';
+import { guestStateOf } from './ownership.ts';
+import { leafAt } from './pgtable-walk.ts';
+import type { CpuContextState, VcpuHypState } from './vcpu-state.ts';
 
 /** The host's side of a vCPU: the same two structures, in its own pages. */
 export interface HostSide {
@@ -89,12 +91,17 @@ const CALL_REGISTERS: ReadonlyMap<bigint, number> = new Map([
   [0x8400_0009n, 1],
   [0x8400_0012n, 3],
   [0xc400_0012n, 3],
+  [GUEST_CALL.MMIO_GUARD_MAP, 3],
+  [GUEST_CALL.MEM_RELINQUISH, 4],
 ]);
 
 const call: Slot['admit'] = (vcpu, host) => {
   const { context } = vcpu;
   const id = context.x(0);
   const answer = host.context.x(0);
+  // The guest makes the call again; and what became of its page the host cannot say.
+  if (id === GUEST_CALL.MMIO_GUARD_MAP) return;
+  if (id === GUEST_CALL.MEM_RELINQUISH) return context.setX(0, 0n);
   if (id !== 0x8400_0003n && id !== 0xc400_0003n) return context.setX(0, answer);
   // CPU_ON: a host that did not start the other one does not leave it pending.
   const target = vcpuWith(vcpu, context.x(1));
@@ -153,6 +160,13 @@ export function isDeviceAccess(esr: bigint): boolean {
   return Number(esr >> ESR.ecShift) === EC.dataAbortLower && described && status === BigInt(FSC.translation);
 }
 
+/** Whether the host may answer for what lies at an address: the guest has said so of the page, or it never asked for that to matter (5.4). */
+export function isDevicePage({ mmioGuard, table }: HypVm, hpfar: bigint): boolean {
+  if (!mmioGuard) return true;
+  const found = leafAt(table, ipaOfHpfar(hpfar));
+  return found !== ERRNO.ERANGE && guestStateOf(found.pte) === 'mmio';
+}
+
 /** Shows the host what its slot has; every other register of its copy is 0. */
 export function expose(vcpu: HypVcpu, host: HostSide): void {
   const slot = slotOf(vcpu);
@@ -171,6 +185,15 @@ export function expose(vcpu: HypVcpu, host: HostSide): void {
   host.state.set('hpfar', slot.hpfar === true ? state.get('hpfar') : 0n);
   host.state.set('far', state.get('far') & (slot.far ?? 0n));
   host.state.set('flags', 0n);
+  host.state.set('hcr', (host.state.get('hcr') & ~HCR.VSE) | (state.get('hcr') & HCR.VSE));
+  showDeadline(context, host.context);
+}
+
+/** The host has to wake the vCPU up in time: it learns when the guest's virtual timer is due, if it is on, and no more of it. */
+function showDeadline(context: CpuContextState, host: CpuContextState): void {
+  const control = context.register('CNTV_CTL_EL0') & 7n;
+  host.setRegister('CNTV_CTL_EL0', control);
+  host.setRegister('CNTV_CVAL_EL0', (control & 1n) === 0n ? 0n : context.register('CNTV_CVAL_EL0'));
 }
 
 /** Takes what the host may say to the last exit, once. */

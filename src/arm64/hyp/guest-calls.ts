@@ -1,23 +1,34 @@
-import { ARM_PAGE_SIZE, EC, ERRNO, ESR, FSC } from '../abi.ts';
+import {
+  ARM_PAGE_SIZE,
+  CONTEXT_REGISTERS,
+  EC,
+  ERRNO,
+  ESR,
+  FSC,
+  GUEST_CALL,
+  HOST_VCPU,
+  PSCI,
+  RESET_PSTATE,
+  RESET_SCTLR,
+  SMCCC_1_1,
+  VENDOR_UID,
+} from '../abi.ts';
 import type { HypVcpu } from './hyp-vm.ts';
-import type { MemProtect } from './mem-protect.ts';
-import { CONTEXT_REGISTERS } from './vcpu-state.ts';
-import { RESET_PSTATE, RESET_SCTLR } from './vm-table.ts';
+import type { Pkvm } from './pkvm.ts';
 
-/** Whether a call of a guest's is done, or goes to the host. */
-export type CallOutcome = 'handled' | 'host';
+/** Whether a call of a guest's is done, or who is asked. */
+export type CallOutcome = 'handled' | 'host' | 'firmware';
 
 const signed = (value: number): bigint => BigInt.asUintN(64, BigInt(value));
 const INVALID_PARAMETER = signed(-3);
 const NOT_SUPPORTED = signed(-1);
 
-/** What the hyp answers itself: functions 0, 2, 3 and 4 of the vendor's range (5.2). */
+/** What the hyp answers itself, by function of the vendor's range (5.2): 0 and 2 to 4 in 7.2, and with full isolation 5 to 9. */
 const FEATURES = 0x1dn;
-const UID = [0xb66fb428n, 0xe911c52en, 0x564bcaa9n, 0x743a004dn] as const;
+const FEATURES_ISOLATED = FEATURES | 0x3e0n;
 const PSCI_VERSION_1_1 = 0x10001n;
-const SMCCC_VERSION_1_1 = 0x10001n;
 
-type Handler = (vcpu: HypVcpu, protect: MemProtect) => CallOutcome;
+type Handler = (vcpu: HypVcpu, pkvm: Pkvm) => CallOutcome;
 
 function answer({ context }: HypVcpu, ...values: readonly bigint[]): 'handled' {
   for (let n = 0; n < 4; n++) context.setX(n, values[n] ?? 0n);
@@ -32,7 +43,7 @@ function pageOf({ context }: HypVcpu): number | null {
 }
 
 /** MEM_SHARE: of a page that is not there yet the host sees a write fault, and the guest calls again (5.3). */
-const share: Handler = (vcpu, protect) => {
+const share: Handler = (vcpu, { protect }) => {
   const ipa = pageOf(vcpu);
   if (ipa === null) return answer(vcpu, INVALID_PARAMETER);
   const error = protect.guestShareHost(vcpu.vm, ipa);
@@ -46,7 +57,7 @@ const share: Handler = (vcpu, protect) => {
   return 'host';
 };
 
-const unshare: Handler = (vcpu, protect) => {
+const unshare: Handler = (vcpu, { protect }) => {
   const ipa = pageOf(vcpu);
   const error = ipa === null ? ERRNO.EINVAL : protect.guestUnshareHost(vcpu.vm, ipa);
   return answer(vcpu, error === 0 ? 0n : INVALID_PARAMETER);
@@ -87,40 +98,96 @@ const affinityInfo: Handler = (vcpu) => {
 
 const toHost: Handler = () => 'host';
 
-const CALLS: ReadonlyMap<bigint, Handler> = new Map<bigint, Handler>([
-  [0x8600_0000n, (vcpu) => answer(vcpu, FEATURES)],
-  [0x8600_ff01n, (vcpu) => answer(vcpu, ...UID)],
-  [0xc600_0002n, (vcpu) => answer(vcpu, [1, 2, 3].every((n) => vcpu.context.x(n) === 0n) ? 4096n : INVALID_PARAMETER)],
-  [0xc600_0003n, share],
-  [0xc600_0004n, unshare],
-  [0x8000_0000n, (vcpu) => answer(vcpu, SMCCC_VERSION_1_1)],
-  // The CPU needs none of the workarounds.
-  [0x8000_8000n, (vcpu) => answer(vcpu, 0n)],
-  [0x8000_7fffn, (vcpu) => answer(vcpu, 0n)],
-  [0x8000_3fffn, (vcpu) => answer(vcpu, 0n)],
-  [0x8400_0000n, (vcpu) => answer(vcpu, PSCI_VERSION_1_1)],
-  [0x8400_0001n, toHost],
-  [0xc400_0001n, toHost],
+/** MEM_RELINQUISH: the host is told, for its own books. */
+const relinquish: Handler = (vcpu, { protect }) => {
+  const ipa = pageOf(vcpu);
+  const error = ipa === null ? ERRNO.EINVAL : protect.guestRelinquishHost(vcpu.vm, ipa);
+  return error === 0 ? 'host' : answer(vcpu, INVALID_PARAMETER);
+};
+
+/** MMIO_GUARD_MAP: where table pages are missing the host lays more ready, and the guest calls again (5.4). */
+const guardMap: Handler = (vcpu, { protect, donation }) => {
+  const ipa = pageOf(vcpu);
+  if (ipa === null || !vcpu.vm.mmioGuard) return answer(vcpu, INVALID_PARAMETER);
+  vcpu.memcache.refill(donation, vcpu.host + HOST_VCPU.memcache);
+  const error = protect.guestMarkDevice(vcpu.vm, ipa, vcpu.memcache);
+  if (error !== ERRNO.ENOMEM) return answer(vcpu, error === 0 ? 0n : INVALID_PARAMETER);
+  vcpu.context.pc -= 4n;
+  return 'host';
+};
+
+const guardUnmap: Handler = (vcpu, { protect }) => {
+  const ipa = pageOf(vcpu);
+  const error = ipa === null ? ERRNO.EINVAL : protect.guestUnmarkDevice(vcpu.vm, ipa);
+  return answer(vcpu, error === 0 ? 0n : INVALID_PARAMETER);
+};
+
+const withoutArguments =
+  (value: bigint): Handler =>
+  (vcpu) =>
+    answer(vcpu, [1, 2, 3].every((n) => vcpu.context.x(n) === 0n) ? value : INVALID_PARAMETER);
+
+/** What the hyp answers with memory isolation alone (profile M): everything else is the host's to answer. */
+const MEMORY_CALLS: ReadonlyMap<bigint, Handler> = new Map<bigint, Handler>([
+  [GUEST_CALL.KVM_FEATURES, (vcpu) => answer(vcpu, FEATURES)],
+  [GUEST_CALL.HYP_MEMINFO, withoutArguments(4096n)],
+  [GUEST_CALL.MEM_SHARE, share],
+  [GUEST_CALL.MEM_UNSHARE, unshare],
+]);
+
+const psci = (id: number): bigint => BigInt(id);
+/** Random numbers come from firmware, past the host (5.7). */
+const toFirmware = (id: bigint): [bigint, Handler] => [id, () => 'firmware'];
+
+const ISOLATED_CALLS: ReadonlyMap<bigint, Handler> = new Map<bigint, Handler>([
+  ...MEMORY_CALLS,
+  [GUEST_CALL.KVM_FEATURES, (vcpu) => answer(vcpu, FEATURES_ISOLATED)],
+  [GUEST_CALL.CALL_UID, (vcpu) => answer(vcpu, ...VENDOR_UID)],
+  [GUEST_CALL.MMIO_GUARD_INFO, withoutArguments(4096n)],
   [
-    0x8400_0002n,
+    GUEST_CALL.MMIO_GUARD_ENROLL,
+    (vcpu) => {
+      vcpu.vm.mmioGuard = true;
+      return answer(vcpu, 0n);
+    },
+  ],
+  [GUEST_CALL.MMIO_GUARD_MAP, guardMap],
+  [GUEST_CALL.MMIO_GUARD_UNMAP, guardUnmap],
+  [GUEST_CALL.MEM_RELINQUISH, relinquish],
+  [GUEST_CALL.SMCCC_VERSION, (vcpu) => answer(vcpu, SMCCC_1_1)],
+  // The CPU needs none of the workarounds.
+  [GUEST_CALL.ARCH_WORKAROUND_1, (vcpu) => answer(vcpu, 0n)],
+  [GUEST_CALL.ARCH_WORKAROUND_2, (vcpu) => answer(vcpu, 0n)],
+  [GUEST_CALL.ARCH_WORKAROUND_3, (vcpu) => answer(vcpu, 0n)],
+  ...[GUEST_CALL.TRNG_VERSION, GUEST_CALL.TRNG_FEATURES, GUEST_CALL.TRNG_GET_UUID].map(toFirmware),
+  ...[GUEST_CALL.TRNG_RND32, GUEST_CALL.TRNG_RND64].map(toFirmware),
+  [psci(PSCI.VERSION), (vcpu) => answer(vcpu, PSCI_VERSION_1_1)],
+  [psci(PSCI.CPU_SUSPEND_32), toHost],
+  [psci(PSCI.CPU_SUSPEND_64), toHost],
+  [
+    psci(PSCI.CPU_OFF),
     (vcpu) => {
       vcpu.power = 'off';
       return 'host';
     },
   ],
-  [0xc400_0003n, cpuOn],
-  [0xc400_0004n, affinityInfo],
-  [0x8400_0006n, (vcpu) => answer(vcpu, 2n)],
-  [0x8400_0008n, toHost],
-  [0x8400_0009n, toHost],
-  [0xc400_0012n, toHost],
-  [0x8400_000an, (vcpu) => answer(vcpu, CALLS.has(vcpu.context.x(1)) ? 0n : NOT_SUPPORTED)],
+  [psci(PSCI.CPU_ON_64), cpuOn],
+  [psci(PSCI.AFFINITY_INFO_64), affinityInfo],
+  [psci(PSCI.MIGRATE_INFO_TYPE), (vcpu) => answer(vcpu, 2n)],
+  [psci(PSCI.SYSTEM_OFF), toHost],
+  [psci(PSCI.SYSTEM_RESET), toHost],
+  [psci(PSCI.SYSTEM_RESET2_64), toHost],
+  [
+    psci(PSCI.FEATURES),
+    (vcpu) => answer(vcpu, ISOLATED_CALLS.has(vcpu.context.x(1) & 0xffffffffn) ? 0n : NOT_SUPPORTED),
+  ],
 ]);
 
-/** A call of a protected guest's by HVC (5.2, 5.6). What has no row is not supported: the host is not asked, for it could make up an answer. */
-export function guestCall(vcpu: HypVcpu, protect: MemProtect): CallOutcome {
-  const handler = CALLS.get(vcpu.context.x(0) & ~(1n << 16n));
-  return handler === undefined ? answer(vcpu, NOT_SUPPORTED) : handler(vcpu, protect);
+/** A call of a protected guest's by HVC (5.2, 5.6). With full isolation what has no row is not supported: the host is not asked, for it could make up an answer. */
+export function guestCall(vcpu: HypVcpu, pkvm: Pkvm): CallOutcome {
+  const id = vcpu.context.x(0) & ~(1n << 16n);
+  if (pkvm.profile !== 'I') return MEMORY_CALLS.get(id)?.(vcpu, pkvm) ?? 'host';
+  return ISOLATED_CALLS.get(id)?.(vcpu, pkvm) ?? answer(vcpu, NOT_SUPPORTED);
 }
 
 /** A vCPU that CPU_ON named begins: reset, with what the caller said (5.6). */

@@ -1,28 +1,32 @@
 import type { HostView } from '../../machine/host-view.ts';
 import type { RealAddress } from '../../machine/types.ts';
-import { EC, ERRNO, ESR, EXIT_CODE, HCR, VM_HANDLE } from '../abi.ts';
+import { contextBytes, EC, ERRNO, ESR, EXIT_CODE, HCR, IFLAG, VM_HANDLE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { admit, expose, type HostSide, isDeviceAccess } from './exit-slots.ts';
-import { guestCall, powerUp } from './guest-calls.ts';
-import { injectUndefined } from './guest-inject.ts';
+import { admit, expose, type HostSide, isDeviceAccess, isDevicePage } from './exit-slots.ts';
+import { type CallOutcome, guestCall, powerUp } from './guest-calls.ts';
+import { enterVector, injectUndefined } from './guest-inject.ts';
 import { guestRegister } from './guest-registers.ts';
-import { type HypVcpu, hostContext, hostState } from './hyp-vm.ts';
+import type { HypTrace } from './hyp-trace.ts';
+import { type HypVcpu, hostContext, hostState, hostVgic } from './hyp-vm.ts';
 import type { Pkvm } from './pkvm.ts';
-import { contextBytes } from './vcpu-state.ts';
 import {
   activateTraps,
   configurePlain,
   configureProtected,
   isGuestState,
   restoreContext,
+  restoreVgic,
   saveContext,
+  saveVgic,
+  showVgic,
+  takeVgic,
 } from './world-switch.ts';
 
 /** Vectors of exceptions from below EL2. */
 const VECTOR = { synchronous: 0x400n, irq: 0x480n, fiq: 0x500n, serror: 0x580n } as const;
 
-/** How the run went on: into the guest, or back to the host with what x1 says. */
-export type RunOutcome = { readonly result: number } | 'guest';
+/** How the run went on: into the guest, to firmware with the guest's registers, or back to the host with what x1 says. */
+export type RunOutcome = { readonly result: number } | 'guest' | 'firmware';
 
 /** What a PE's host had of the timer's offset when its guest began. */
 interface Running {
@@ -36,10 +40,12 @@ interface Running {
  */
 export class GuestRun {
   readonly #view: HostView;
+  readonly #trace: HypTrace;
   readonly #running = new Map<number, Running>();
 
-  constructor(view: HostView) {
+  constructor(view: HostView, trace: HypTrace) {
     this.#view = view;
+    this.#trace = trace;
   }
 
   isRunning(cpu: number): boolean {
@@ -58,14 +64,18 @@ export class GuestRun {
       powerUp(vcpu);
       if (vcpu.power !== 'on') return { result: EXIT_CODE.irq };
       admit(vcpu, host);
+      // Of the host's traps a virtual SError is all that it may ask for here.
+      vcpu.state.set('hcr', (vcpu.state.get('hcr') & ~HCR.VSE) | (host.state.get('hcr') & HCR.VSE));
       configureProtected(vcpu.state);
     } else {
       this.#copyFromHost(vcpu, pkvm);
       configurePlain(vcpu.state);
     }
     if (!isGuestState(vcpu.context.pstate)) return { result: EXIT_CODE.illegal };
+    takeVgic(vcpu.vgic, hostVgic(pkvm.donation, vcpu.host), isolated);
     saveContext(port, pkvm.hostContext(port.cpu));
     this.#running.set(port.cpu, { vcpu, offset: port.register('CNTVOFF_EL2') });
+    restoreVgic(port, vcpu.vgic);
     this.#enter(port, vcpu);
     return 'guest';
   }
@@ -78,24 +88,36 @@ export class GuestRun {
     state.set('esr', port.register('ESR_EL2'));
     state.set('far', port.register('FAR_EL2'));
     state.set('hpfar', (1n << 63n) | port.register('HPFAR_EL2'));
+    // One that the guest took is gone from HCR_EL2 (10.3 #51).
+    state.set('hcr', (state.get('hcr') & ~HCR.VSE) | (port.register('HCR_EL2') & HCR.VSE));
     const synchronous = vector === VECTOR.synchronous;
     vcpu.exit = synchronous ? EXIT_CODE.trap : vector === VECTOR.serror ? EXIT_CODE.serror : EXIT_CODE.irq;
     vcpu.mmio = false;
     const isolated = this.#isolated(vcpu, pkvm);
-    if (synchronous && vcpu.vm.isProtected && this.#handled(port, pkvm, vcpu)) {
+    const done = synchronous && vcpu.vm.isProtected ? this.#handle(port, pkvm, vcpu) : 'host';
+    if (done !== 'host') {
       vcpu.exit = null;
-      this.#enter(port, vcpu);
-      return 'guest';
+      if (done === 'handled') this.#enter(port, vcpu);
+      return done === 'handled' ? 'guest' : 'firmware';
     }
     const result = vcpu.exit as number;
+    saveVgic(port, vcpu.vgic);
     if (isolated) expose(vcpu, this.#hostSide(vcpu, pkvm));
     else this.#copyToHost(vcpu, pkvm);
+    showVgic(hostVgic(pkvm.donation, vcpu.host), vcpu.vgic, isolated);
     this.#running.delete(port.cpu);
     port.setRegister('CNTVOFF_EL2', offset);
     pkvm.activateHost(port);
     restoreContext(port, pkvm.hostContext(port.cpu));
-    port.invalidateTranslations();
     return { result };
+  }
+
+  /** Firmware has answered the guest in x0 to x3. */
+  answered(port: RegisterPort): RunOutcome {
+    const { vcpu } = this.#running.get(port.cpu) as Running;
+    for (let n = 0; n < 4; n++) vcpu.context.setX(n, port.x(n));
+    this.#enter(port, vcpu);
+    return 'guest';
   }
 
   #enter(port: RegisterPort, { vm, id, context, state }: HypVcpu): void {
@@ -108,28 +130,33 @@ export class GuestRun {
     restoreContext(port, context);
   }
 
-  /** What the hyp does about an exit of a protected guest's itself (6.8, 5.2). @returns whether the guest goes on */
-  #handled(port: RegisterPort, pkvm: Pkvm, vcpu: HypVcpu): boolean {
+  /** What the hyp does about an exit of a protected guest's itself (6.8, 5.2). */
+  #handle(port: RegisterPort, pkvm: Pkvm, vcpu: HypVcpu): CallOutcome {
     const { context, state } = vcpu;
     const esr = state.get('esr');
     switch (Number(esr >> ESR.ecShift)) {
-      case EC.hvc64:
-        return guestCall(vcpu, pkvm.protect) === 'handled';
+      case EC.hvc64: {
+        const id = context.x(0);
+        const args = [context.x(1), context.x(2), context.x(3)];
+        const outcome = guestCall(vcpu, pkvm);
+        this.#trace.guestCall(id, args, outcome === 'handled' ? context.x(0) : null);
+        return outcome;
+      }
       case EC.smc64:
       case EC.fpAccess:
         injectUndefined(context);
-        return true;
+        return 'handled';
       case EC.sys64:
-        return guestRegister(context, state, (name) => port.register(name));
+        return guestRegister(context, state, (name) => port.register(name)) ? 'handled' : 'host';
       case EC.dataAbortLower:
-        vcpu.mmio = isDeviceAccess(esr);
-        return false;
+        vcpu.mmio = isDeviceAccess(esr) && isDevicePage(vcpu.vm, state.get('hpfar'));
+        return 'host';
       case EC.illegalState:
         vcpu.exit = EXIT_CODE.illegal;
         vcpu.initialised = false;
-        return false;
+        return 'host';
       default:
-        return false;
+        return 'host';
     }
   }
 
@@ -148,7 +175,10 @@ export class GuestRun {
     const host = hostState(donation, vcpu.host);
     vcpu.state.set('hcr', host.get('hcr') & (HCR.TWI | HCR.TWE | HCR.VSE));
     vcpu.state.set('mdcr', host.get('mdcr'));
-    if ((host.get('flags') & 2n) !== 0n) vcpu.context.pc += 4n;
+    // __kvm_adjust_pc: an exception whose syndrome the host has put in place, or the next instruction (6.2).
+    const flags = host.get('flags');
+    if ((flags & IFLAG.pendingException) !== 0n) enterVector(vcpu.context);
+    else if ((flags & IFLAG.incrementPc) !== 0n) vcpu.context.pc += 4n;
     host.set('flags', 0n);
   }
 

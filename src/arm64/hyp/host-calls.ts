@@ -12,6 +12,7 @@ import {
   HYPERCALL_WINDOW,
   HYPERCALL_WINDOW_612,
   type HypercallName,
+  ipaOfHpfar,
   type PkvmProfile,
 } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
@@ -70,13 +71,10 @@ function poisonFault({ vm, state }: HypVcpu): Errno | 1 {
   const ec = Number(esr >> ESR.ecShift);
   const abort = ec === EC.instructionAbortLower || ec === EC.dataAbortLower;
   if (!abort || (esr & 0x3cn) !== BigInt(FSC.translation)) return ERRNO.EINVAL;
-  const found = leafAt(vm.table, ipaOfFault(state.get('hpfar')));
+  const found = leafAt(vm.table, ipaOfHpfar(state.get('hpfar')));
   if (found === ERRNO.ERANGE || found.level !== LAST_LEVEL) return ERRNO.EINVAL;
   return guestStateOf(found.pte) === 'poison' ? 1 : 0;
 }
-
-/** The page that HPFAR_EL2 names (7.3). */
-export const ipaOfFault = (hpfar: bigint): number => Number((hpfar >> 4n) & ((1n << 40n) - 1n)) * PAGE;
 
 const refill = ({ pkvm }: Call, vcpu: HypVcpu): Errno =>
   vcpu.memcache.refill(pkvm.donation, vcpu.host + HOST_VCPU.memcache);

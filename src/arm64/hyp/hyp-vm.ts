@@ -1,15 +1,11 @@
 import type { RealAddress } from '../../machine/types.ts';
-import { HOST_KVM, HOST_VCPU, type PkvmProfile } from '../abi.ts';
+import { contextBytes, HOST_KVM, HOST_VCPU, HYP_STATE_BYTES, type PkvmProfile } from '../abi.ts';
 import { type DonationParts, giveBack, Memcache, pushRange, pushToHost } from './donation.ts';
 import type { GuestMemory, PageRange } from './ownership.ts';
 import { PagePool } from './page-pool.ts';
 import { destroy, type Flush, type Stage2 } from './stage2.ts';
 import { entriesIn, guestTableMemory } from './table-pages.ts';
-import { CpuContextState, contextBytes, HYP_STATE_BYTES, VcpuHypState } from './vcpu-state.ts';
-
-/** Bytes of the hyp's structures (4.4): a VM has a pointer for each vCPU, a vCPU its context and its hyp state. */
-export const vmBytes = (vcpus: number): number => 256 + 8 * vcpus;
-export const vcpuBytes = (profile: PkvmProfile): number => contextBytes(profile) + HYP_STATE_BYTES;
+import { CpuContextState, VcpuHypState, VgicState } from './vcpu-state.ts';
 
 /** What the firmware of a VM knows of a vCPU: profile I keeps it at EL2 (5.6). */
 export type PowerState = 'off' | 'on-pending' | 'on';
@@ -25,6 +21,7 @@ export interface HypVcpu {
   readonly host: RealAddress;
   readonly context: CpuContextState;
   readonly state: VcpuHypState;
+  readonly vgic: VgicState;
   readonly memcache: Memcache;
   /** PE that it is loaded on. */
   loadedOn: number | null;
@@ -64,6 +61,8 @@ export class HypVm implements GuestMemory {
   readonly #donation: DonationParts;
   readonly #pool: PagePool;
   isDying = false;
+  /** The guest names its devices' pages, and the host answers for no others (5.4). */
+  mmioGuard = false;
 
   constructor(donation: DonationParts, parts: HypVmParts) {
     const { view, pages } = donation;
@@ -144,6 +143,7 @@ export function makeVcpu(
     ...parts,
     context: new CpuContextState(view, base as RealAddress),
     state: new VcpuHypState(view, stateAt as RealAddress),
+    vgic: new VgicState(view, (stateAt + HYP_STATE_BYTES) as RealAddress),
     memcache: new Memcache(),
     loadedOn: null,
     power: 'off',
@@ -159,3 +159,5 @@ export const hostContext = ({ view }: DonationParts, host: RealAddress): CpuCont
   new CpuContextState(view, (host + HOST_VCPU.context) as RealAddress);
 export const hostState = ({ view }: DonationParts, host: RealAddress): VcpuHypState =>
   new VcpuHypState(view, (host + HOST_VCPU.hypState) as RealAddress);
+export const hostVgic = ({ view }: DonationParts, host: RealAddress): VgicState =>
+  new VgicState(view, (host + HOST_VCPU.vgic) as RealAddress);

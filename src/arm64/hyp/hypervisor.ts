@@ -1,16 +1,19 @@
-import { EC, ERRNO, ESR, FSC, HOST_CALL, type HypercallName, PSTATE, SPSR_MODE } from '../abi.ts';
+import type { TraceSink } from '../../trace/events.ts';
+import { EC, ERRNO, ESR, FSC, HOST_CALL, type HypercallName, ipaOfHpfar, PSTATE, SPSR_MODE } from '../abi.ts';
 import type { NativeLevel, RegisterPort, Stub } from '../cpu/port.ts';
 import { STUBS } from '../cpu/port.ts';
 import { EL2_MAIR, EL2_TCR } from './el2-tables.ts';
 import { GuestRun, type RunOutcome } from './guest-run.ts';
 import { injectHostAbort, injectHostUndefined } from './host-abort.ts';
-import { type CallResult, callArguments, HostDoor, ipaOfFault, MEMORY_CALLS, PLAIN_CALLS } from './host-calls.ts';
+import { type CallResult, callArguments, HostDoor, MEMORY_CALLS, PLAIN_CALLS } from './host-calls.ts';
 import { mapHostFault } from './host-fault.ts';
 import { HostSmc } from './host-smc.ts';
-import { HOST_HCR, Pkvm, type PkvmParts } from './pkvm.ts';
+import { HypTrace } from './hyp-trace.ts';
+import { HOST_HCR, HOST_VTCR, Pkvm, type PkvmParts } from './pkvm.ts';
 
 /** What the hyp is made from. */
-export interface HypervisorParts extends Omit<PkvmParts, 'flush'> {
+export interface HypervisorParts extends Omit<PkvmParts, 'flush' | 'events'> {
+  readonly trace?: TraceSink | null;
   /** Where the first CPU's host begins, at EL1, and its x0. */
   readonly host: { readonly entry: bigint; readonly x0: bigint };
 }
@@ -43,6 +46,7 @@ export class Hypervisor implements NativeLevel {
   readonly #door: HostDoor;
   readonly #smc: HostSmc;
   readonly #run: GuestRun;
+  readonly #trace: HypTrace;
   #pkvm: Pkvm | null = null;
   /** CPUs whose hypercall vector is installed, and those whose host runs below stage 2. */
   readonly #ready = new Set<number>();
@@ -54,7 +58,8 @@ export class Hypervisor implements NativeLevel {
     this.#parts = parts;
     this.#door = new HostDoor(parts.profile);
     this.#smc = new HostSmc(parts.cpus);
-    this.#run = new GuestRun(parts.view);
+    this.#trace = new HypTrace(parts.trace ?? null, () => this.#port);
+    this.#run = new GuestRun(parts.view, this.#trace);
   }
 
   /** Tables, pages and VMs; null before `__pkvm_init`. */
@@ -65,6 +70,21 @@ export class Hypervisor implements NativeLevel {
   /** Whether the host has given up its rights: it did with the first `__pkvm_prot_finalize`. */
   get flipped(): boolean {
     return this.#finalised.size > 0;
+  }
+
+  /** The host's stage 2, for whatever else goes to memory by it (an SMMU, the machine's own checks); null until the host has given up its rights. */
+  get hostStage2(): { readonly vtcr: bigint; readonly vttbr: bigint } | null {
+    if (this.#pkvm === null || !this.flipped) return null;
+    return { vtcr: HOST_VTCR, vttbr: BigInt(this.#pkvm.host.root as number) };
+  }
+
+  /**
+   * An access of the host's by its stage 2 found nothing there: maps it if it is the host's, as for an abort.
+   * @returns false where machine code would see an injected abort
+   */
+  touch(address: number): boolean {
+    const pkvm = this.#pkvm;
+    return pkvm !== null && mapHostFault(pkvm.host, pkvm.pages, address) === 0;
   }
 
   /** A PE begins at EL2: the host's first, or one that the host asked firmware for. */
@@ -89,7 +109,11 @@ export class Hypervisor implements NativeLevel {
 
   enter(port: RegisterPort, pc: bigint): Stub {
     this.#port = port;
-    if (pc === port.stubPage + BigInt(STUBS.smc.offset) + 4n) return this.#smc.answered(port);
+    if (pc === port.stubPage + BigInt(STUBS.smc.offset) + 4n) {
+      return this.#run.isRunning(port.cpu)
+        ? this.#finishCall(port, this.#run.answered(port))
+        : this.#smc.answered(port);
+    }
     const vector = pc - port.register('VBAR_EL2');
     if (this.#pkvm !== null && this.#run.isRunning(port.cpu)) {
       return this.#finishCall(port, this.#run.leave(port, this.#pkvm, vector));
@@ -121,14 +145,17 @@ export class Hypervisor implements NativeLevel {
       return 'eret';
     }
     const name = this.#door.decode(x0, this.flipped);
+    this.#trace.hostCall(port, x0, name);
     if (name === '__kvm_vcpu_run' && this.#pkvm !== null) {
       return this.#finishCall(port, this.#run.begin(port, this.#pkvm));
     }
     const outcome = name === null ? 'unknown' : this.#execute(port, name);
     if (outcome === 'unknown') {
       port.setX(0, HOST_CALL.notSupported);
+      this.#trace.hostReturn(port, HOST_CALL.notSupported);
       return 'eret';
     }
+    this.#trace.hostReturn(port, outcome ?? 0);
     port.setX(0, 0n);
     if (outcome !== undefined) port.setX(1, BigInt.asUintN(64, BigInt(outcome)));
     return 'eret';
@@ -137,6 +164,8 @@ export class Hypervisor implements NativeLevel {
   /** A run that came back is a hypercall that ends now; one that goes on leaves for the guest. */
   #finishCall(port: RegisterPort, outcome: RunOutcome): Stub {
     if (outcome === 'guest') return 'eret';
+    if (outcome === 'firmware') return 'smc';
+    this.#trace.hostReturn(port, outcome.result);
     port.setX(0, 0n);
     port.setX(1, BigInt.asUintN(64, BigInt(outcome.result)));
     return 'eret';
@@ -157,7 +186,8 @@ export class Hypervisor implements NativeLevel {
   #initialise(port: RegisterPort, base: bigint, bytes: bigint): number {
     if (this.#pkvm !== null) return ERRNO.EINVAL;
     const flush = (): void => this.#port?.invalidateTranslations();
-    const created = Pkvm.create({ ...this.#parts, flush: { page: flush, all: flush } }, base, bytes);
+    const events = this.#trace.events;
+    const created = Pkvm.create({ ...this.#parts, flush: { page: flush, all: flush }, events }, base, bytes);
     if (typeof created === 'number') return created;
     this.#pkvm = created;
     this.#useOwnTables(port, created);
@@ -193,7 +223,7 @@ export class Hypervisor implements NativeLevel {
   #hostAbort(port: RegisterPort): Stub {
     const pkvm = this.#pkvm;
     if (pkvm === null) throw new HypPanic('an abort before there is a stage 2', port);
-    const error = mapHostFault(pkvm.host, pkvm.pages, ipaOfFault(port.register('HPFAR_EL2')));
+    const error = mapHostFault(pkvm.host, pkvm.pages, ipaOfHpfar(port.register('HPFAR_EL2')));
     const permission = (port.register('ESR_EL2') & 0x3cn) === BigInt(FSC.permission);
     if (error === 0 || error === ERRNO.EAGAIN || (error === ERRNO.EEXIST && !permission)) return 'eret';
     // A permission fault on what is mapped is an attempt to write or execute what the host may only read; it would fault for ever.
@@ -201,6 +231,7 @@ export class Hypervisor implements NativeLevel {
       throw new HypPanic(`the host's stage 2 cannot map: ${error}`, port);
     }
     if (this.#parts.profile === 'L') throw new HypPanic('the host touched what it does not own', port);
+    this.#trace.hostAbort(port);
     injectHostAbort(port);
     return 'eret';
   }

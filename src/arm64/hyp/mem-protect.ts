@@ -38,7 +38,7 @@ import {
   PROT,
   protOf,
 } from './stage2-format.ts';
-import { annotate, map, setOwnerToSelf } from './stage2-map.ts';
+import { annotate, map, markDevice, setOwnerToSelf } from './stage2-map.ts';
 
 /** The hyp's own stage 1 table, as transitions see it: what of memory EL2 has mapped. */
 export interface HypMappings {
@@ -55,7 +55,12 @@ export interface MemProtectParts {
   readonly hyp: HypMappings;
   /** The VM with a handle, for the way back from an annotation. */
   readonly guestOf: (handle: number) => GuestMemory | undefined;
+  /** Told of every page of a guest's that has changed its state, in the words of 3.1. */
+  readonly onGuestPage?: (guest: GuestMemory, ipa: number, from: GuestPageState, to: GuestPageState) => void;
 }
+
+/** States of a guest's page, for the trace. */
+export type GuestPageState = 'NOPAGE' | 'OWNED' | 'SHARED_OWNED' | 'SHARED_BORROWED' | 'POISON' | 'MMIO';
 
 /** A leaf that only guests that are not protected have can be a block of 512 pages. */
 const BLOCK_PAGES = 512;
@@ -72,6 +77,7 @@ export class MemProtect {
   readonly #host: Stage2;
   readonly #hyp: HypMappings;
   readonly #guestOf: MemProtectParts['guestOf'];
+  readonly #note: NonNullable<MemProtectParts['onGuestPage']>;
 
   constructor(parts: MemProtectParts) {
     this.#view = parts.view;
@@ -79,6 +85,7 @@ export class MemProtect {
     this.#host = parts.host;
     this.#hyp = parts.hyp;
     this.#guestOf = parts.guestOf;
+    this.#note = parts.onGuestPage ?? (() => {});
   }
 
   /** #1 __pkvm_host_share_hyp: the hyp may look at the page; it maps it when it first pins it. */
@@ -177,6 +184,7 @@ export class MemProtect {
     if (error !== 0) return error;
     this.#takeFromHost(range, guestOwned(guest.handle, ipa));
     commit(map(guest.table, ipa, ARM_PAGE_SIZE, page, PROT.RWX | stateBits(owned), cache));
+    this.#note(guest, ipa, 'NOPAGE', 'OWNED');
     return 0;
   }
 
@@ -202,6 +210,7 @@ export class MemProtect {
       this.#pages.setGuestShares(page, this.#pages.guestShares(page) + 1);
     }
     commit(map(guest.table, ipa, bytesOf(range), range.start, prot | stateBits(sharedBorrowed), cache));
+    this.#noteAll(guest, ipa, range.count, 'NOPAGE', 'SHARED_BORROWED');
     return 0;
   }
 
@@ -218,6 +227,7 @@ export class MemProtect {
       this.#pages.setGuestShares(page, shares);
       if (shares === 0) this.#pages.setHostState(page, owned);
     }
+    this.#noteAll(guest, ipa, leaf.count, 'SHARED_BORROWED', 'NOPAGE');
     return 0;
   }
 
@@ -257,6 +267,7 @@ export class MemProtect {
     if (found.state !== owned || checkHost(this.#pages, range, noPage) !== 0) return ERRNO.EPERM;
     this.#setGuestState(guest, ipa, found.physical, sharedOwned);
     this.#giveToHost(range, sharedBorrowed);
+    this.#note(guest, ipa, 'OWNED', 'SHARED_OWNED');
     return 0;
   }
 
@@ -268,6 +279,39 @@ export class MemProtect {
     if (found.state !== sharedOwned || checkHost(this.#pages, range, sharedBorrowed) !== 0) return ERRNO.EPERM;
     this.#takeFromHost(range, guestOwned(guest.handle, ipa));
     this.#setGuestState(guest, ipa, found.physical, owned);
+    this.#note(guest, ipa, 'SHARED_OWNED', 'OWNED');
+    return 0;
+  }
+
+  /** MEM_RELINQUISH of a protected guest (5.2): a page that only the guest had goes back to the host, cleared. */
+  guestRelinquishHost(guest: GuestMemory, ipa: number): Errno {
+    const found = guestPage(guest.table, ipa);
+    if (typeof found === 'number') return found;
+    const range = { start: found.physical, count: 1 };
+    if (found.state !== owned || checkHost(this.#pages, range, noPage) !== 0) return ERRNO.EPERM;
+    commit(unmap(guest.table, ipa, ARM_PAGE_SIZE));
+    this.#clear(found.physical);
+    this.#giveToHost(range, owned);
+    this.#note(guest, ipa, 'OWNED', 'NOPAGE');
+    return 0;
+  }
+
+  /** MMIO_GUARD_MAP (5.4). @returns −EBUSY where memory is, −ENOMEM where table pages are missing */
+  guestMarkDevice(guest: GuestMemory, ipa: number, cache: PageSource & { readonly size: number }): Errno {
+    const error = checkGuest(guest.table, { start: ipa, count: 1 }, 'mmio');
+    if (error === 0 || error === ERRNO.ERANGE) return error;
+    if (checkGuest(guest.table, { start: ipa, count: 1 }, noPage) !== 0) return ERRNO.EBUSY;
+    if (checkCache(guest.table, cache) !== 0) return ERRNO.ENOMEM;
+    commit(markDevice(guest.table, ipa, cache));
+    this.#note(guest, ipa, 'NOPAGE', 'MMIO');
+    return 0;
+  }
+
+  /** MMIO_GUARD_UNMAP. @returns −EINVAL where there is no mark */
+  guestUnmarkDevice(guest: GuestMemory, ipa: number): Errno {
+    if (checkGuest(guest.table, { start: ipa, count: 1 }, 'mmio') !== 0) return ERRNO.EINVAL;
+    commit(unmap(guest.table, ipa, ARM_PAGE_SIZE));
+    this.#note(guest, ipa, 'MMIO', 'NOPAGE');
     return 0;
   }
 
@@ -280,6 +324,7 @@ export class MemProtect {
     commit(unmap(guest.table, ipa, ARM_PAGE_SIZE));
     if (found.state === owned) this.#clear(found.physical);
     this.#giveToHost({ start: found.physical, count: 1 }, owned);
+    this.#note(guest, ipa, found.state === owned ? 'OWNED' : 'SHARED_OWNED', 'NOPAGE');
     return 0;
   }
 
@@ -302,7 +347,12 @@ export class MemProtect {
     commit(annotate(guest.table, ipa, ARM_PAGE_SIZE, ANNOTATION.guestPoisoned, 0n, null));
     this.#clear(page);
     this.#giveToHost({ start: page, count: 1 }, owned);
+    this.#note(guest, ipa, 'OWNED', 'POISON');
     return 0;
+  }
+
+  #noteAll(guest: GuestMemory, ipa: number, count: number, from: GuestPageState, to: GuestPageState): void {
+    for (let n = 0; n < count; n++) this.#note(guest, ipa + n * ARM_PAGE_SIZE, from, to);
   }
 
   #checkUnpinned(range: PageRange): Errno {

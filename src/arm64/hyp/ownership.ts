@@ -1,4 +1,4 @@
-import { ARM_PAGE_SIZE, ERRNO, type Errno, OWNER } from '../abi.ts';
+import { ARM_PAGE_SIZE, ERRNO, type Errno, OWNER, PHYSICAL_BITS } from '../abi.ts';
 import { type HypPages, PAGE_STATE, type PageState } from './hyp-page.ts';
 import { leafAt } from './pgtable-walk.ts';
 import type { Stage2 } from './stage2.ts';
@@ -10,16 +10,18 @@ import {
   isValid,
   LAST_LEVEL,
   levelShift,
+  MMIO_GUARD,
   PROT,
   type Pte,
 } from './stage2-format.ts';
 
 /** Ends of transitions, and what the tables say of them (arm64-pkvm.md 3.1, 7.2's forms). */
 
-/** State of a guest's page, from its own entry: the software bits of a leaf; poisoned if it was taken away. */
-export type GuestState = PageState | 'poison';
+/** State of a guest's page, from its own entry: the software bits of a leaf; poisoned if it was taken away; a device's if the guest said so. */
+export type GuestState = PageState | 'poison' | 'mmio';
 
 export function guestStateOf(pte: Pte): GuestState {
+  if (pte === MMIO_GUARD) return 'mmio';
   if (!isValid(pte)) return annotationKind(pte) === ANNOTATION.guestPoisoned ? 'poison' : PAGE_STATE.noPage;
   if ((pte & PROT.SW0) !== 0n) return PAGE_STATE.sharedOwned;
   return (pte & PROT.SW1) !== 0n ? PAGE_STATE.sharedBorrowed : PAGE_STATE.owned;
@@ -39,9 +41,6 @@ export interface PageRange {
 
 export const bytesOf = ({ count }: PageRange): number => count * ARM_PAGE_SIZE;
 const endOf = (range: PageRange): number => range.start + bytesOf(range);
-
-/** Physical addresses end here: PARange of the CPU. */
-const PHYSICAL_BITS = 44;
 
 /** A range of frames as a caller named it, before anything is computed from it. @returns null for one that no address has (2.16) */
 export function pageRange(pfn: bigint, count: bigint): PageRange | null {
@@ -114,6 +113,7 @@ export function guestPage(
   if (found === ERRNO.ERANGE) return found;
   const state = guestStateOf(found.pte);
   if (state === 'poison') return ERRNO.EHWPOISON;
+  if (state === 'mmio') return ERRNO.EPERM;
   if (!isValid(found.pte)) return ERRNO.ENOENT;
   if (found.level !== LAST_LEVEL) return ERRNO.E2BIG;
   return { physical: addressOf(found.pte), state };

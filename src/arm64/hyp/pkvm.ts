@@ -1,11 +1,11 @@
 import type { HostView } from '../../machine/host-view.ts';
 import type { RealAddress } from '../../machine/types.ts';
-import { ARM_PAGE_SIZE, ERRNO, type Errno, HCR, type PkvmProfile } from '../abi.ts';
+import { ARM_PAGE_SIZE, ERRNO, type Errno, HCR, PHYSICAL_BITS, type PkvmProfile } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { DonationParts } from './donation.ts';
 import { EL2_PROT, El2Tables } from './el2-tables.ts';
 import { HypPages, type MemoryRange, PAGE_STATE } from './hyp-page.ts';
-import { MemProtect } from './mem-protect.ts';
+import { MemProtect, type MemProtectParts } from './mem-protect.ts';
 import { HYP_OWNED, type PageRange, pageRange, setHost, setHyp } from './ownership.ts';
 import { PagePool } from './page-pool.ts';
 import type { Flush, PageSource, Stage2 } from './stage2.ts';
@@ -13,7 +13,7 @@ import { ANNOTATION, PROT } from './stage2-format.ts';
 import { annotate, map } from './stage2-map.ts';
 import { entriesIn, hostTableMemory } from './table-pages.ts';
 import { CpuContextState } from './vcpu-state.ts';
-import { VmTable } from './vm-table.ts';
+import { VmTable, type VmTableParts } from './vm-table.ts';
 
 /** What the hyp is given at power-on. */
 export interface PkvmParts {
@@ -25,13 +25,21 @@ export interface PkvmParts {
   readonly text: PageRange;
   readonly flush: Flush;
   readonly cpus: number;
+  /** Told of what happens to VMs and their pages. */
+  readonly events?: PkvmEvents;
+}
+
+/** What the trace tells of VMs: states of 1.4 and 3.1. */
+export interface PkvmEvents {
+  readonly page: NonNullable<MemProtectParts['onGuestPage']>;
+  readonly vm: NonNullable<VmTableParts['onVmState']>;
 }
 
 /** HCR_EL2 while the host runs, before it is deprivileged (4.11); there is no pointer authentication here that would trap. */
 export const HOST_HCR = HCR.RW | HCR.API | HCR.APK | HCR.TSC;
 
 /** Stage 2 of the host, and so of every guest: PARange of the CPU, 44 bits (2.2); no hardware access flag here. */
-const BITS = 44;
+const BITS = PHYSICAL_BITS;
 const START_LEVEL = 0;
 export const HOST_VTCR = 0x800c_3594n;
 
@@ -105,9 +113,17 @@ export class Pkvm {
       host: this.host,
       hyp: this.el2,
       guestOf: (handle) => this.vms.find(handle),
+      ...(parts.events && { onGuestPage: parts.events.page }),
     });
     this.donation = { view, pages: this.pages, protect: this.protect };
-    this.vms = new VmTable({ ...this.donation, profile, bits: BITS, startLevel: START_LEVEL, flush });
+    this.vms = new VmTable({
+      ...this.donation,
+      profile,
+      bits: BITS,
+      startLevel: START_LEVEL,
+      flush,
+      ...(parts.events && { onVmState: parts.events.vm }),
+    });
     this.#hostContexts = Array.from({ length: parts.cpus }, () => {
       const pages = pool.allocate(CONTEXT_ORDER);
       if (pages === null) throw new Error('the pool has no page for the context of a host');

@@ -133,6 +133,9 @@ const BELOW_KIND = (1n << KIND_SHIFT) - 1n;
 /** An entry that break-before-make has taken out and that nobody else may change. */
 export const LOCKED: Pte = BigInt(ANNOTATION.locked) << KIND_SHIFT;
 
+/** A guest's entry for a page of which it said that it is a device's (5.4): the one annotation that has no kind. */
+export const MMIO_GUARD: Pte = 0x9a9a_929en;
+
 /** An annotation of a kind. @returns null where the parts do not fit: type 0 or LOCKED, bit 0 or bits of the kind in `value` */
 export function annotationPte(kind: number, value: bigint): Pte | null {
   if (kind === 0 || kind === ANNOTATION.locked || kind > 15) return null;

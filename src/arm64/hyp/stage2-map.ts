@@ -1,4 +1,4 @@
-import { ERRNO, type Errno } from '../abi.ts';
+import { ARM_PAGE_SIZE, ERRNO, type Errno } from '../abi.ts';
 import { type WalkEntry, walk } from './pgtable-walk.ts';
 import { type PageSource, pageOf, type Stage2 } from './stage2.ts';
 import {
@@ -12,6 +12,7 @@ import {
   LOCKED,
   leafAttributes,
   leafPte,
+  MMIO_GUARD,
   needsUpdate,
   onlySoftwareDiffers,
   type Pte,
@@ -71,6 +72,16 @@ export function annotate(
   const pte = annotationPte(kind, value);
   if (pte === null) return ERRNO.EINVAL;
   return put(table, address, size, { cache, pagesOnly: true, physical: () => null, leaf: () => pte });
+}
+
+/** Marks a guest's page as a device's. @returns −ENOMEM */
+export function markDevice(table: Stage2, address: number, cache: PageSource | null): Errno {
+  return put(table, address, ARM_PAGE_SIZE, {
+    cache,
+    pagesOnly: true,
+    physical: () => null,
+    leaf: () => MMIO_GUARD,
+  });
 }
 
 /** Gives pages of an identity table back to its owner: entries become 0, to be mapped when they are next used. */

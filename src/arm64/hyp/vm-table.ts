@@ -1,7 +1,7 @@
 import type { RealAddress } from '../../machine/types.ts';
-import { ERRNO, type Errno, HOST_KVM, HOST_VCPU, type PkvmProfile, VM_HANDLE } from '../abi.ts';
+import { CPU_CONTEXT, ERRNO, type Errno, HOST_KVM, HOST_VCPU, hypVcpuBytes, hypVmBytes, type PkvmProfile, RESET_PSTATE, RESET_SCTLR, VM_HANDLE } from '../abi.ts';
 import { type DonationParts, giveBack, pinShared, takeDonated } from './donation.ts';
-import { type HypVcpu, HypVm, makeVcpu, vcpuBytes, vmBytes } from './hyp-vm.ts';
+import { type HypVcpu, HypVm, makeVcpu } from './hyp-vm.ts';
 import type { Flush } from './stage2.ts';
 
 /** What the table needs beside donations. */
@@ -11,7 +11,12 @@ export interface VmTableParts extends DonationParts {
   readonly bits: number;
   readonly startLevel: number;
   readonly flush: Flush;
+  /** Told of every VM that enters another state of 1.4. */
+  readonly onVmState?: (handle: number, from: VmTableState, to: VmTableState) => void;
 }
+
+/** States of a VM (1.4). */
+export type VmTableState = 'FREE' | 'RESERVED' | 'CREATED' | 'DYING';
 
 /** A slot of the table: `reserved` is the marker that 7.2 stores (1.4). */
 type Slot = HypVm | 'reserved' | null;
@@ -28,6 +33,10 @@ export class VmTable {
 
   constructor(parts: VmTableParts) {
     this.#parts = parts;
+  }
+
+  #note(index: number, from: VmTableState, to: VmTableState): void {
+    this.#parts.onVmState?.(VM_HANDLE.first + index, from, to);
   }
 
   /** The VM with a handle: created, maybe dying. */
@@ -50,13 +59,16 @@ export class VmTable {
     const index = this.#slots.indexOf(null);
     if (index < 0) return ERRNO.ENOMEM;
     this.#slots[index] = 'reserved';
+    this.#note(index, 'FREE', 'RESERVED');
     return VM_HANDLE.first + index;
   }
 
   /** #39: of a handle that is not reserved nothing happens. */
   unreserve(handle: bigint): void {
     const index = this.#index(handle);
-    if (this.#slots[index] === 'reserved') this.#slots[index] = null;
+    if (this.#slots[index] !== 'reserved') return;
+    this.#slots[index] = null;
+    this.#note(index, 'RESERVED', 'FREE');
   }
 
   /** #40: the host's structure is pinned and read once, then two areas change hands. */
@@ -75,7 +87,7 @@ export class VmTable {
     const handle = field(HOST_KVM.handle) & 0xffffn;
     if (handle < BigInt(VM_HANDLE.first)) return undo(ERRNO.EINVAL);
     const isProtected = field(HOST_KVM.isProtected) !== 0n;
-    const area = takeDonated(this.#parts, vmArea, vmBytes(Number(vcpus)));
+    const area = takeDonated(this.#parts, vmArea, hypVmBytes(Number(vcpus)));
     if (area === null) return undo(ERRNO.ENOMEM);
     const root = takeDonated(this.#parts, rootArea, this.#rootBytes);
     if (root === null) {
@@ -102,13 +114,14 @@ export class VmTable {
       return undo(ERRNO.EINVAL);
     }
     this.#slots[index] = vm;
+    this.#note(index, 'RESERVED', 'CREATED');
     return 0;
   }
 
   /** #41. */
   createVcpu(handle: bigint, hostVcpu: bigint, vcpuArea: bigint): Errno {
     const { view, protect, profile } = this.#parts;
-    const area = takeDonated(this.#parts, vcpuArea, vcpuBytes(profile));
+    const area = takeDonated(this.#parts, vcpuArea, hypVcpuBytes(profile));
     if (area === null) return ERRNO.ENOMEM;
     const undo = (error: Errno): Errno => {
       giveBack(this.#parts, area);
@@ -159,6 +172,7 @@ export class VmTable {
     const vm = this.find(handle);
     if (vm === undefined || vm.references !== 0 || vm.isDying) return ERRNO.EINVAL;
     vm.isDying = true;
+    this.#note(this.#index(handle), 'CREATED', 'DYING');
     return 0;
   }
 
@@ -169,6 +183,7 @@ export class VmTable {
     this.#parts.flush.all();
     this.#slots[this.#index(handle)] = null;
     vm.release();
+    this.#note(this.#index(handle), 'DYING', 'FREE');
     return 0;
   }
 
@@ -198,14 +213,11 @@ export class VmTable {
     context.setRegister('SCTLR_EL1', RESET_SCTLR);
     if (first) {
       for (let n = 0; n < 15; n++) context.setX(n, view.readU64Le((vcpu.host + 8 * n) as RealAddress));
-      context.pc = view.readU64Le((vcpu.host + 256) as RealAddress);
+      context.pc = view.readU64Le((vcpu.host + CPU_CONTEXT.pc) as RealAddress);
     }
     vcpu.power = first ? 'on' : 'off';
   }
 }
 
-/** vCPU reset (5.6): EL1h with everything masked, MMU and caches off. */
-export const RESET_PSTATE = 0x3c5n;
-export const RESET_SCTLR = 0x00c5_0078n;
 /** KVM_MAX_VCPUS with a GICv3. */
 const MOST_VCPUS = 512n;

@@ -1,6 +1,6 @@
-import { HCR, SPSR_MODE } from '../abi.ts';
+import { CONTEXT_REGISTERS, HCR, LIST_REGISTERS, SPSR_MODE } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
-import { CONTEXT_REGISTERS, type CpuContextState, type VcpuHypState } from './vcpu-state.ts';
+import type { CpuContextState, VcpuHypState, VgicState } from './vcpu-state.ts';
 
 /**
  * The world switch (arm64-pkvm.md 6.3, 6.7; seed 003): each function takes a context or a hyp state, never the vCPU around them. V registers change
@@ -76,4 +76,50 @@ export function activateTraps(port: RegisterPort, state: VcpuHypState, { root, v
   port.setRegister('HCR_EL2', state.get('hcr'));
   port.setRegister('MDCR_EL2', state.get('mdcr'));
   port.setRegister('CNTHCTL_EL2', GUEST_CNTHCTL);
+}
+
+/** Turns a guest's virtual CPU interface on: list registers beyond those in use are empty. */
+export function restoreVgic(port: RegisterPort, vgic: VgicState): void {
+  const used = Number(vgic.get('usedLrs'));
+  port.setRegister('ICH_VMCR_EL2', vgic.get('vmcr'));
+  port.setRegister('ICH_AP0R0_EL2', vgic.get('ap0r'));
+  port.setRegister('ICH_AP1R0_EL2', vgic.get('ap1r'));
+  for (let n = 0; n < LIST_REGISTERS; n++) port.setRegister(`ICH_LR${n}_EL2`, n < used ? vgic.list(n) : 0n);
+  port.setRegister('ICH_HCR_EL2', vgic.get('hcr'));
+}
+
+/** Takes what the guest left in it, and turns it off. */
+export function saveVgic(port: RegisterPort, vgic: VgicState): void {
+  const used = Number(vgic.get('usedLrs'));
+  vgic.set('hcr', port.register('ICH_HCR_EL2'));
+  vgic.set('vmcr', port.register('ICH_VMCR_EL2'));
+  vgic.set('ap0r', port.register('ICH_AP0R0_EL2'));
+  vgic.set('ap1r', port.register('ICH_AP1R0_EL2'));
+  for (let n = 0; n < used; n++) vgic.setList(n, port.register(`ICH_LR${n}_EL2`));
+  port.setRegister('ICH_HCR_EL2', 0n);
+}
+
+/** What the host may turn on of the virtual CPU interface: itself, and its maintenance interrupts; no traps (ICH_HCR_EL2). */
+const HOST_ICH_HCR = 0xffn;
+const ICH_ENABLE = 1n;
+
+/**
+ * Takes the host's list registers, as many as the CPU has. Masks and active priorities are the guest's own; of a guest that is not isolated the
+ * host has them (6.5).
+ */
+export function takeVgic(vgic: VgicState, host: VgicState, isolated: boolean): void {
+  const said = host.get('usedLrs');
+  const used = said > BigInt(LIST_REGISTERS) ? LIST_REGISTERS : Number(said);
+  vgic.set('usedLrs', BigInt(used));
+  vgic.set('hcr', (host.get('hcr') & HOST_ICH_HCR) | ICH_ENABLE);
+  for (let n = 0; n < used; n++) vgic.setList(n, host.list(n));
+  if (!isolated) for (const field of ['vmcr', 'ap0r', 'ap1r'] as const) vgic.set(field, host.get(field));
+}
+
+/** Shows the host what became of its list registers. */
+export function showVgic(host: VgicState, vgic: VgicState, isolated: boolean): void {
+  const used = Number(vgic.get('usedLrs'));
+  host.set('hcr', vgic.get('hcr'));
+  for (let n = 0; n < used; n++) host.setList(n, vgic.list(n));
+  if (!isolated) for (const field of ['vmcr', 'ap0r', 'ap1r'] as const) host.set(field, vgic.get(field));
 }

@@ -3,7 +3,6 @@ import { MmioBus } from '../../devices/mmio.ts';
 import { Pl011 } from '../../devices/pl011.ts';
 import { writeFdt } from '../../image/fdt.ts';
 import type { ImageFile } from '../../image/image-file.ts';
-import type { HostView } from '../../machine/host-view.ts';
 import type { RealAddress } from '../../machine/types.ts';
 import { virtTree } from './device-tree.ts';
 import { type KernelImage, placeKernel } from './kernel-image.ts';
@@ -23,6 +22,12 @@ export interface VirtOptions {
   readonly random: (bytes: number) => Uint8Array;
 }
 
+/** A guest's memory at its physical addresses, for loading. */
+export interface GuestRam {
+  write(address: RealAddress, bytes: Uint8Array): void;
+  fill(address: RealAddress, length: number, value: number): void;
+}
+
 /** Interrupt inputs of the machine's GIC that devices drive. */
 export interface InterruptInputs {
   /** @param spi number of the shared peripheral interrupt, from 0 */
@@ -37,7 +42,7 @@ export class Virt {
   readonly bus = new MmioBus();
   readonly uart: Pl011;
   readonly kernel: KernelImage;
-  readonly #view: HostView;
+  readonly #view: GuestRam;
   readonly #tree: Uint8Array;
   readonly #initrd: ImageFile | null;
   readonly #clock: () => number;
@@ -48,7 +53,7 @@ export class Virt {
    * @param clock instructions of the machine
    * @throws ImageError for an image that cannot be placed
    */
-  constructor(view: HostView, options: VirtOptions, interrupts: InterruptInputs, clock: () => number) {
+  constructor(view: GuestRam, options: VirtOptions, interrupts: InterruptInputs, clock: () => number) {
     this.#view = view;
     this.#clock = clock;
     this.#initrd = options.initrd;

@@ -118,7 +118,7 @@ export class OwnershipMachine {
   checkInvariants(): void {
     const { pages, table } = this.host;
     const { owned, sharedOwned, sharedBorrowed, noPage } = PAGE_STATE;
-    const guestViews = new Map<number, { handle: number; ipa: number; state: number | 'poison' }[]>();
+    const guestViews = new Map<number, { handle: number; ipa: number; state: ReturnType<typeof guestStateOf> }[]>();
     for (const [handle, { table: stage2 }] of this.guests) {
       for (const { address, pte, level } of leavesOf(stage2)) {
         if (!isValid(pte)) continue;

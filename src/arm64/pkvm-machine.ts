@@ -1,0 +1,321 @@
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { ConsoleBackend } from '../devices/console.ts';
+import { GicV3 } from '../devices/gicv3.ts';
+import { MmioBus } from '../devices/mmio.ts';
+import { Engine } from '../engine/engine.ts';
+import type { ImageFile } from '../image/image-file.ts';
+import { HostView } from '../machine/host-view.ts';
+import { makeStore } from '../machine/make-store.ts';
+import { RealMemory, type RegionSpec } from '../machine/memory.ts';
+import { RandomSource } from '../machine/random.ts';
+import type { MachineOutcome, MachineStatistics } from '../machine/run-report.ts';
+import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
+import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
+import type { TraceSink } from '../trace/events.ts';
+import { ARM_PAGE_SIZE, affinityOf, type PkvmProfile, PSTATE, SPSR_MODE } from './abi.ts';
+import { ArmCpu } from './cpu/arm-cpu.ts';
+import type { EntryCause } from './cpu/core.ts';
+import { GicCpuInterface } from './cpu/gic-cpu-interface.ts';
+import type { RegisterPort } from './cpu/port.ts';
+import { Stage2Check } from './cpu/stage2-check.ts';
+import { Hypervisor } from './hyp/hypervisor.ts';
+import { poolPages } from './hyp/pkvm.ts';
+import { armIsa } from './isa/index.ts';
+import type { ArmMode } from './isa/mode.ts';
+import { layout } from './isa/state.ts';
+import { Kvm } from './kvm/kvm.ts';
+import { callPsci, type PsciPower } from './kvm/psci.ts';
+import type { KvmHooks } from './kvm/state.ts';
+import { RunWatch } from './run-watch.ts';
+import { KvmGuest } from './vmm/kvm-guest.ts';
+import { DISTRIBUTOR, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS } from './vmm/layout.ts';
+import { trngCall } from './vmm/trng.ts';
+
+/** A guest of KVM's. */
+export interface PkvmGuestOptions {
+  readonly name: string;
+  readonly image: ImageFile;
+  readonly initrd: ImageFile | null;
+  readonly cmdline: string;
+  /** Bytes, a multiple of 64 KiB. */
+  readonly memory: number;
+  readonly cpus: number;
+  readonly console: ConsoleBackend;
+}
+
+/** A machine with EL2 below which KVM runs guests. */
+export interface PkvmMachineOptions {
+  readonly guests: readonly PkvmGuestOptions[];
+  /** The guests are protected VMs. */
+  readonly protected: boolean;
+  readonly profile: PkvmProfile;
+  readonly interpret: boolean;
+  readonly seed: string;
+  readonly seedOverrides?: ReadonlyMap<string, string>;
+  readonly crypto: CryptoProvider;
+  readonly trace: TraceSink | null;
+  /** What a hostile host does differently. */
+  readonly hooks?: KvmHooks;
+}
+
+/** Purposes of the machine's random streams. */
+export const PKVM_RANDOM_STREAM = {
+  deviceTree: (guest: number): string => `device tree seeds ${guest}`,
+  /** Firmware's random numbers, which guests get through the hyp or through their host. */
+  trng: 'trng',
+} as const;
+
+const MIB = 1 << 20;
+const REGION_ALIGN = 0x1_0000;
+/** The hyp's code and the host's stubs, a page each; the host is entered behind its own. */
+const HYP_TEXT = RAM_BASE as RealAddress;
+const HOST_STUBS = (RAM_BASE + ARM_PAGE_SIZE) as RealAddress;
+const HOST_ENTRY = BigInt(RAM_BASE + 2 * ARM_PAGE_SIZE);
+const POOL_BASE = (RAM_BASE + REGION_ALIGN) as RealAddress;
+/** The host's own memory beside tables of guests. */
+const HOST_MEMORY = 2 * MIB;
+const HOST_SPIS = 32;
+const MOST_CPUS = 16;
+
+const AT_EL2 = PSTATE.DAIF | SPSR_MODE.EL2h;
+const alignUp = (value: number, to: number): number => Math.ceil(value / to) * to;
+
+/** Where everything lies in RAM: text, the hyp's pool, the host's own memory, then the guests', each on 2 MiB. */
+interface Plan {
+  readonly bytes: number;
+  readonly pool: { readonly base: RealAddress; readonly bytes: number };
+  readonly host: { readonly base: RealAddress; readonly bytes: number };
+  readonly guests: readonly RealAddress[];
+}
+
+function planMemory(guests: readonly PkvmGuestOptions[], cpus: number): Plan {
+  const guestBytes = guests.reduce((sum, { memory }) => sum + alignUp(memory, 2 * MIB), 0);
+  // A table page for each 2 MiB of a guest, and a margin for upper levels and lists.
+  const hostBytes = HOST_MEMORY + guests.length * 64 * ARM_PAGE_SIZE + alignUp(guestBytes / 256, REGION_ALIGN);
+  const most = guestBytes + hostBytes + 64 * MIB;
+  const poolBytes = alignUp(poolPages([{ base: HYP_TEXT, size: most }], cpus) * ARM_PAGE_SIZE, REGION_ALIGN);
+  const host = POOL_BASE + poolBytes;
+  let next = alignUp(host + hostBytes, 2 * MIB);
+  const places = guests.map(({ memory }) => {
+    const place = next as RealAddress;
+    next += alignUp(memory, 2 * MIB);
+    return place;
+  });
+  return {
+    bytes: next - RAM_BASE,
+    pool: { base: POOL_BASE, bytes: poolBytes },
+    host: { base: host as RealAddress, bytes: hostBytes },
+    guests: places,
+  };
+}
+
+/**
+ * A machine with EL2 as pKVM leaves it: the hyp at EL2, our KVM as its deprivileged host at EL1, and guests that it runs through the hyp. Firmware at EL3
+ * has PSCI and random numbers.
+ */
+export class PkvmMachine {
+  readonly clock = new MachineClock();
+  readonly memory: RealMemory;
+  readonly engine: Engine<ArmMode>;
+  readonly cpus: readonly ArmCpu[];
+  readonly hyp: Hypervisor;
+  readonly kvm: Kvm;
+  readonly guests: readonly KvmGuest[];
+  readonly #gic: GicV3;
+  readonly #watch: RunWatch;
+  readonly #options: PkvmMachineOptions;
+  readonly #entropy: (bytes: number) => Uint8Array;
+  readonly #schedule = startOfSchedule();
+  readonly #devices = new MmioBus();
+  #hostEntries = 0;
+
+  /**
+   * @throws ImageError for an image that cannot be placed
+   * @throws OptionError for an option that cannot be granted
+   */
+  constructor(options: PkvmMachineOptions) {
+    this.#options = options;
+    const { guests, crypto, profile } = options;
+    const cpus = Math.max(1, ...guests.map((guest) => guest.cpus));
+    if (cpus > MOST_CPUS) throw new OptionError('--cpus', `a machine with EL2 has at most ${MOST_CPUS}`);
+    if (profile === 'L') {
+      throw new OptionError('--pkvm-profile', 'profile L has page tables and transitions, but no VMs of its own yet');
+    }
+    const plan = planMemory(guests, cpus);
+    const regions: RegionSpec[] = [{ name: 'ram', base: HYP_TEXT, size: plan.bytes, secure: false }];
+    const store = makeStore(regions, Engine.bytes + cpus * (Engine.bytesPerContext + 4096) + 65536);
+    this.engine = new Engine(store, armIsa, layout, { translate: !options.interpret });
+    this.memory = new RealMemory(store, regions);
+    this.#watch = new RunWatch(options.trace);
+    const random = new RandomSource(crypto, options.seed, options.seedOverrides);
+    this.#entropy = random.stream(PKVM_RANDOM_STREAM.trng);
+    const affinities = Array.from({ length: cpus }, (_, index) => affinityOf(index));
+    this.#gic = new GicV3({ affinities, spis: HOST_SPIS });
+    this.#devices.add({ ...DISTRIBUTOR, device: this.#gic.distributor });
+    this.#devices.add({
+      base: REDISTRIBUTORS.base,
+      size: cpus * REDISTRIBUTOR_BYTES,
+      device: this.#gic.redistributors,
+    });
+    this.hyp = new Hypervisor({
+      view: this.#viewOf('ultravisor'),
+      profile,
+      memory: [{ base: HYP_TEXT, size: plan.bytes }],
+      text: { start: HYP_TEXT, count: 1 },
+      cpus,
+      host: { entry: HOST_ENTRY, x0: 0n },
+      trace: this.#watch,
+    });
+    this.kvm = new Kvm({
+      view: this.#viewOf('hypervisor'),
+      memory: plan.host,
+      devices: this.#devices,
+      layout: {
+        entry: HOST_ENTRY,
+        pool: plan.pool,
+        gic: {
+          distributor: DISTRIBUTOR.base,
+          redistributors: REDISTRIBUTORS.base,
+          stride: REDISTRIBUTOR_BYTES,
+        },
+        cpus,
+      },
+      profile,
+      trace: this.#watch,
+      ...(options.hooks && { hooks: options.hooks }),
+    });
+    this.cpus = affinities.map((_, index) => this.#makeCpu(index));
+    this.#closeToHost();
+    this.guests = guests.map((guest, index) => {
+      const seeds = random.stream(PKVM_RANDOM_STREAM.deviceTree(index));
+      const place = plan.guests[index] as RealAddress;
+      const more = { host: place, isProtected: options.protected, random: seeds };
+      return new KvmGuest(this.kvm, this.#viewOf('vmm'), { ...guest, ...more }, () => this.clock.now);
+    });
+    this.cpus[0]?.place(AT_EL2, BigInt(HYP_TEXT));
+  }
+
+  /**
+   * Runs until the guests have ended or the clock reaches `limit` instructions.
+   * @returns how it ended; `limit` can be run on
+   */
+  run(limit: number = Number.MAX_SAFE_INTEGER): MachineOutcome {
+    const end = runMachine(this.cpus, this.clock, () => this.kvm.finished, limit, this.#schedule);
+    if (end === 'limit') return { kind: 'limit', detail: `${limit} instructions` };
+    if (end === 'deadlock') return { kind: 'crashed', detail: 'every CPU waits, and nothing is due' };
+    const ends = this.kvm.vms.map((vm) => vm.end);
+    const worst = ends.find((vmEnd) => vmEnd !== null && vmEnd.kind !== 'poweroff');
+    return worst ?? ends[0] ?? { kind: 'crashed', detail: 'there is no guest' };
+  }
+
+  /** By VM: the last state in which it could execute. */
+  vmStates(): MachineStatistics['vmStates'] {
+    return Object.fromEntries(this.kvm.vms.map(({ name, isProtected }) => [name, isProtected ? 'secure' : 'normal']));
+  }
+
+  /** Counts since the start. */
+  statistics(): MachineStatistics {
+    const { exits, calls } = this.kvm.statistics;
+    return {
+      exits,
+      calls,
+      pages: this.#watch.pages,
+      vmStates: this.vmStates(),
+      esmFailures: [],
+      hypervisorEntries: this.#hostEntries,
+      refused: this.#watch.refused,
+    };
+  }
+
+  #viewOf(agent: Agent): HostView {
+    // Without full isolation devices are not held back (arm64-pkvm.md 1.2 T6).
+    const unchecked = agent === 'ultravisor' || (agent === 'device' && this.#options.profile !== 'I');
+    return new HostView(this.memory, { agent, secure: unchecked }, this.#watch, () => this.clock.stamp);
+  }
+
+  /** What native host code and devices reach goes through the host's stage 2: what is not mapped there is mapped or refused, as an abort would be. */
+  #closeToHost(): void {
+    const check = new Stage2Check(this.memory);
+    this.memory.guard = (address, length, write) => {
+      const registers = this.hyp.hostStage2;
+      if (registers === null) return true;
+      for (let page = address - (address % ARM_PAGE_SIZE); page < address + length; page += ARM_PAGE_SIZE) {
+        const allowed = check.allows(registers, page, write);
+        if (!allowed && !(this.hyp.touch(page) && check.allows(registers, page, write))) return false;
+      }
+      return true;
+    };
+  }
+
+  #makeCpu(index: number): ArmCpu {
+    const everyCpu = (action: (cpu: ArmCpu) => void): void => {
+      for (const cpu of this.cpus) action(cpu);
+    };
+    return new ArmCpu({
+      memory: this.memory,
+      engine: this.engine,
+      clock: this.clock,
+      index,
+      trace: this.#options.trace,
+      gic: (core) => new GicCpuInterface(core, this.#gic),
+      conduit: 'smc',
+      firmware: (cpu) => this.#callFirmware(cpu),
+      native: {
+        hyp: { level: this.hyp, stubPage: HYP_TEXT, boot: (port: RegisterPort) => this.hyp.boot(port) },
+        host: { level: this.kvm, stubPage: HOST_STUBS },
+      },
+      devices: {
+        covers: (address, size) => this.#devices.covers(address, size),
+        read: (address, size) => this.#devices.read(address, size),
+        write: (address, size, value) => this.#devices.write(address, size, value),
+        deadline: null,
+      },
+      peers: {
+        invalidateTranslations: () => everyCpu((cpu) => cpu.flushTranslations()),
+        sendEvent: () => everyCpu((cpu) => cpu.registerEvent()),
+      },
+      onLevelEnter: (cpu, level, cause) => this.#entered(cpu, level, cause),
+    });
+  }
+
+  #entered(cpu: ArmCpu, level: number, _cause: EntryCause): void {
+    if (level === 1 && cpu.core.vmid === 0) this.#hostEntries += 1;
+  }
+
+  /** EL3: what the hyp lets through of the host's calls, and its own for guests. */
+  #callFirmware(cpu: ArmCpu): void {
+    const id = cpu.x(0) & 0xffff_ffffn;
+    const random = trngCall(id, cpu, this.#entropy);
+    if (random !== null) {
+      for (let n = 0; n < 4; n++) cpu.setX(n, random[n] ?? 0n);
+      return;
+    }
+    const result = callPsci(this.#power, Number(id), { cpu: cpu.index, x1: cpu.x(1), x2: cpu.x(2), x3: cpu.x(3) });
+    if (!cpu.stopped) cpu.setX(0, result);
+  }
+
+  readonly #power: PsciPower = {
+    find: (affinity) => {
+      const index = this.cpus.findIndex((cpu) => BigInt(affinityOf(cpu.index)) === affinity);
+      return index < 0 ? undefined : index;
+    },
+    isOn: (index) => !this.#cpu(index).stopped,
+    on: (index, entry, context) => {
+      const cpu = this.#cpu(index);
+      cpu.reset();
+      cpu.setX(0, context);
+      cpu.place(AT_EL2, entry);
+    },
+    off: (index) => this.#cpu(index).powerOff(),
+    suspend: (index) => this.#cpu(index).suspend(),
+    // The host is ours, and ends when its guests have ended.
+    systemOff: () => {},
+    systemReset: () => {},
+  };
+
+  #cpu(index: number): ArmCpu {
+    const cpu = this.cpus[index];
+    if (cpu === undefined) throw new Error(`no PE ${index}`);
+    return cpu;
+  }
+}
