@@ -10,7 +10,9 @@
  *
  * @module
  */
+import type { PkvmProfile } from './arm64/abi.ts';
 import { ArmMachine } from './arm64/machine.ts';
+import { PkvmMachine } from './arm64/pkvm-machine.ts';
 import { defaultProvider } from './crypto/default.ts';
 import { PemError } from './crypto/pem.ts';
 import type { CryptoProvider } from './crypto/provider.ts';
@@ -42,7 +44,7 @@ export { chromeTrace } from './trace/chrome.ts';
 export type { TraceEvent, TraceSink } from './trace/events.ts';
 export { JsonLinesTrace } from './trace/json-lines.ts';
 export { MemoryTrace } from './trace/memory.ts';
-export type { ImageFile, PageCipher, SecurePfns };
+export type { ImageFile, PageCipher, PkvmProfile, SecurePfns };
 export { OptionError };
 
 /** Architectures that there are. */
@@ -77,6 +79,11 @@ export interface MachineOptions {
   readonly esmScope?: EsmScope;
   /** How many secure-PFNs our hypervisor has: `guests`, enough for all; `memory`, as Linux; or a number. Default `guests`. */
   readonly securePfns?: SecurePfns;
+  /**
+   * arm64: which form of pKVM stands at EL2. With it, or with `protected`, the guests are KVM's; without both the one guest has the machine to itself,
+   * and there is no EL2. Default `I`.
+   */
+  readonly pkvmProfile?: PkvmProfile;
   readonly trace?: TraceSink;
   /** Watch what the hypervisor can learn. */
   readonly watch?: HypervisorViewOptions;
@@ -333,35 +340,35 @@ class AnyMachine implements Machine {
   }
 
   /** @throws OptionError for what arm64 does not have yet */
-  #makeArm(): ArmMachine {
-    const { protected: offered = false, role = 'guest', watch, attack, seedOverrides } = this.#options;
-    const { options, console } = this.#vms[0] ?? noVm();
+  #makeArm(): ArmMachine | PkvmMachine {
+    const { protected: offered = false, pkvmProfile, role = 'guest', watch, attack, seedOverrides } = this.#options;
     const missing: readonly (readonly [string, boolean])[] = [
-      ['--protected', offered],
       ['--role host', role === 'host'],
       ['--hypervisor', watch !== undefined || attack !== undefined],
-      ['several images', this.#vms.length > 1],
-      ['--disk', options.disk !== undefined],
+      ['--disk', this.#vms.some(({ options }) => options.disk !== undefined)],
     ];
     for (const [option, asked] of missing) {
       if (asked) throw new OptionError(option, 'not there yet with --arch arm64');
     }
-    return new ArmMachine({
-      guest: {
-        name: options.name,
-        image: options.image,
-        initrd: options.initrd ?? null,
-        cmdline: options.cmdline ?? '',
-        memory: options.memory ?? DEFAULT_MEMORY,
-        cpus: options.cpus ?? 1,
-        console,
-      },
+    const guests = this.#vms.map(({ options, console }) => ({
+      name: options.name,
+      image: options.image,
+      initrd: options.initrd ?? null,
+      cmdline: options.cmdline ?? '',
+      memory: options.memory ?? DEFAULT_MEMORY,
+      cpus: options.cpus ?? 1,
+      console,
+    }));
+    const shared = {
       interpret: this.#options.interpret ?? false,
       seed: this.#options.seed ?? DEFAULT_SEED,
       ...(seedOverrides && { seedOverrides }),
       crypto: this.#options.crypto ?? defaultProvider(),
       trace: this.#options.trace ?? null,
-    });
+    };
+    const [guest = noVm()] = guests;
+    if (!offered && pkvmProfile === undefined && guests.length === 1) return new ArmMachine({ guest, ...shared });
+    return new PkvmMachine({ guests, protected: offered, profile: pkvmProfile ?? 'I', ...shared });
   }
 
   #makePower(): PowerMachine {

@@ -17,8 +17,8 @@ import { GicCpuInterface } from './cpu/gic-cpu-interface.ts';
 import { armIsa } from './isa/index.ts';
 import type { ArmMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
-import { DISTRIBUTOR, MOST_CPUS, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS, SPI_COUNT } from './vmm/layout.ts';
 import { callPsci, type PsciPower } from './kvm/psci.ts';
+import { DISTRIBUTOR, MOST_CPUS, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS, SPI_COUNT } from './vmm/layout.ts';
 import { Virt } from './vmm/virt.ts';
 
 /** The one guest of a plain machine. */

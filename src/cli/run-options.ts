@@ -22,6 +22,7 @@ interface RunOptions {
   readonly esmScope: string;
   readonly esmBlob: string;
   readonly securePfns: string;
+  readonly pkvmProfile?: string;
   readonly cmdline: string;
   readonly initrd?: string;
   readonly disk?: readonly string[];
@@ -59,7 +60,9 @@ What is run:
   A guest is an ELF image for ppc64, placed and entered as QEMU's "-M pseries,x-vof=on -kernel" does. With --protected
   the machine offers IBM's Protected Execution Facility, and a guest that asks (UV_ESM) becomes a secure VM.
   With --arch arm64 it is an ELF file or a Linux Image for AArch64, placed and entered at EL1 as QEMU's "-M virt,gic-version=3
-  -kernel" does; protection, hosts and disks are not there yet.
+  -kernel" does. With --protected it is a protected VM of pKVM: a hyp at EL2 owns its memory and registers, and KVM runs it.
+  With --pkvm-profile alone it is a plain VM of the same KVM; with neither it has a machine without EL2. Hosts and disks are
+  not there yet.
   With --role host the image is a hypervisor of your own, entered at HV=1 with a device tree in R3 and OPAL in R8, R9.
 
 Console:
@@ -100,6 +103,7 @@ Examples:
   cloister run --disk disk.img guests/powerpc/disk.elf
   cloister run --cpus 4 guests/powerpc/smp.elf
   cloister run --arch arm64 guests/arm64/hello.elf
+  cloister run --arch arm64 --protected --cpus 4 guests/arm64/smp.elf
   cloister run --protected --role host --initrd guests/powerpc/secret.elf guests/powerpc/hypervisor.elf`;
 
 /**
@@ -127,6 +131,7 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
       'secure pages that our hypervisor has names for: guests (enough for all), memory (as Linux), or a number',
       'guests',
     )
+    .option('--pkvm-profile <p>', 'form of pKVM with --arch arm64: I (registers too), M (memory, as upstream), or L')
     .option('--cpus <n>', 'virtual CPUs of each guest', '1')
     .option('--cmdline <string>', 'kernel command line', '')
     .option('--initrd <file>', 'initial RAM disk; with --role host, what the hypervisor is to run')
@@ -150,6 +155,8 @@ function collect(value: string, others: readonly string[] = []): readonly string
 }
 
 const ESM_BLOB_WORDS = ['auto', 'none'] as const;
+
+const PKVM_PROFILES = ['I', 'M', 'L'] as const;
 
 const SECURE_PFNS = ['guests', 'memory'] as const;
 const MOST_SECURE_PFNS = 65536;
@@ -186,6 +193,9 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
     cipher: parseChoice('--cipher', options.cipher, PAGE_CIPHERS),
     esmScope: parseChoice('--esm-scope', options.esmScope, ['all', 'verified']),
     securePfns: SECURE_PFNS.find((word) => word === options.securePfns) ?? parseSecurePfns(options.securePfns),
+    ...(options.pkvmProfile !== undefined && {
+      pkvmProfile: parseChoice('--pkvm-profile', options.pkvmProfile, PKVM_PROFILES),
+    }),
     ...(options.uvKey !== undefined && { uvKey: readUvKey(options.uvKey) }),
     role,
     interpret: options.interpret ?? false,
@@ -248,8 +258,12 @@ function remarksOn(
     const option = `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
     if (given(name) && !machine.protected) remarks.push(`${option} does nothing without --protected`);
   }
+  if (given('pkvmProfile') && machine.arch !== 'arm64')
+    remarks.push('--pkvm-profile does nothing without --arch arm64');
   if (given('entry') && machine.role === 'host') remarks.push('--entry does nothing with --role host');
-  if (machine.protected && machine.uvKey === undefined && esmBlob === 'auto') remarks.push(PUBLIC_KEY);
+  if (machine.arch === 'powerpc' && machine.protected && machine.uvKey === undefined && esmBlob === 'auto') {
+    remarks.push(PUBLIC_KEY);
+  }
   if (seed === 'random') remarks.push(`--seed ${machine.seed}`);
   return remarks;
 }

@@ -128,7 +128,8 @@ export class HostView {
 
   #check(address: RealAddress, length: number, write: boolean): number {
     const region = this.#memory.find(address, length);
-    if (region !== undefined && this.#open(region, address, length, write)) return region.host + (address - region.base);
+    if (region !== undefined && this.#open(region, address, length, write))
+      return region.host + (address - region.base);
     this.#trace?.emit({
       type: 'refused-access',
       at: this.#clock(),

@@ -1,13 +1,6 @@
 import type { HostView } from '../../machine/host-view.ts';
 import type { RealAddress } from '../../machine/types.ts';
-import {
-  CPU_CONTEXT,
-  type ContextRegister,
-  contextOffsetOf,
-  HYP_STATE,
-  type HypStateField,
-  VGIC,
-} from '../abi.ts';
+import { type ContextRegister, CPU_CONTEXT, contextOffsetOf, HYP_STATE, type HypStateField, VGIC } from '../abi.ts';
 
 /**
  * The two parts of a vCPU that the hyp works with (seed 003; arm64-pkvm.md 6.1, 6.2), in RAM with their layouts. Hyp functions take one or both,

@@ -1,5 +1,17 @@
 import type { RealAddress } from '../../machine/types.ts';
-import { CPU_CONTEXT, ERRNO, type Errno, HOST_KVM, HOST_VCPU, hypVcpuBytes, hypVmBytes, type PkvmProfile, RESET_PSTATE, RESET_SCTLR, VM_HANDLE } from '../abi.ts';
+import {
+  CPU_CONTEXT,
+  ERRNO,
+  type Errno,
+  HOST_KVM,
+  HOST_VCPU,
+  hypVcpuBytes,
+  hypVmBytes,
+  type PkvmProfile,
+  RESET_PSTATE,
+  RESET_SCTLR,
+  VM_HANDLE,
+} from '../abi.ts';
 import { type DonationParts, giveBack, pinShared, takeDonated } from './donation.ts';
 import { type HypVcpu, HypVm, makeVcpu } from './hyp-vm.ts';
 import type { Flush } from './stage2.ts';

@@ -111,7 +111,10 @@ function missing(ctx: Ctx, vcpu: Vcpu, gfn: number): ExitResult {
   const again = vcpu.fault.gfn === gfn;
   vcpu.fault = { gfn, count: again ? vcpu.fault.count + 1 : 1 };
   if (vcpu.fault.count > MOST_FAULTS) {
-    endVm(vcpu.vm, { kind: 'terminated', detail: `the hypervisor gives it up: frame 0x${gfn.toString(16)} stays missing` });
+    endVm(vcpu.vm, {
+      kind: 'terminated',
+      detail: `the hypervisor gives it up: frame 0x${gfn.toString(16)} stays missing`,
+    });
     return null;
   }
   count(ctx.kvm.statistics.exits, 'memory fault');

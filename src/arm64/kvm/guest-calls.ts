@@ -1,4 +1,16 @@
-import { ARM_PAGE_SIZE, affinityOf, CONTEXT_REGISTERS, GUEST_CALL, guestCallName, PSCI, PSCI_RESULT, RESET_PSTATE, RESET_SCTLR, SMCCC_1_1, VENDOR_UID } from '../abi.ts';
+import {
+  ARM_PAGE_SIZE,
+  affinityOf,
+  CONTEXT_REGISTERS,
+  GUEST_CALL,
+  guestCallName,
+  PSCI,
+  PSCI_RESULT,
+  RESET_PSTATE,
+  RESET_SCTLR,
+  SMCCC_1_1,
+  VENDOR_UID,
+} from '../abi.ts';
 import { kick } from './host-gic.ts';
 import { callPsci, type PsciPower } from './psci.ts';
 import { type Ctx, count } from './state.ts';
@@ -73,7 +85,12 @@ function psci(ctx: Ctx, vcpu: Vcpu, id: number): CallAnswer {
     powerOf(ctx, vcpu).systemReset();
     return 'none';
   }
-  const result = callPsci(powerOf(ctx, vcpu), id, { cpu: vcpu.index, x1: struct.x(1), x2: struct.x(2), x3: struct.x(3) });
+  const result = callPsci(powerOf(ctx, vcpu), id, {
+    cpu: vcpu.index,
+    x1: struct.x(1),
+    x2: struct.x(2),
+    x3: struct.x(3),
+  });
   return vcpu.state === 'off' ? 'none' : [result];
 }
 
@@ -95,7 +112,7 @@ const FROM_FIRMWARE: ReadonlySet<bigint> = new Set([
   GUEST_CALL.TRNG_RND64,
 ]);
 
-const isPsci = (id: number): boolean => ((id & 0xbfff_ffe0) >>> 0) === 0x8400_0000;
+const isPsci = (id: number): boolean => (id & 0xbfff_ffe0) >>> 0 === 0x8400_0000;
 
 /** A guest's call that came to the host. */
 export function guestCall(ctx: Ctx, vcpu: Vcpu): CallAnswer {

@@ -13,7 +13,8 @@ const SPURIOUS = 1023;
 /** Software generated interrupt with which one CPU asks another to look at its guests. */
 const KICK = 0n;
 /** What the host lets in: the kick, maintenance of list registers, and both timers. */
-const ENABLED = 1n | (1n << BigInt(PPI.maintenance)) | (1n << BigInt(PPI.virtualTimer)) | (1n << BigInt(PPI.physicalTimer));
+const ENABLED =
+  1n | (1n << BigInt(PPI.maintenance)) | (1n << BigInt(PPI.virtualTimer)) | (1n << BigInt(PPI.physicalTimer));
 
 const redistributorOf = ({ kvm: { layout }, cpu }: Ctx): number =>
   layout.gic.redistributors + cpu.index * layout.gic.stride;

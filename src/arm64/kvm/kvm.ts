@@ -22,7 +22,7 @@ import { HostPages } from './host-pages.ts';
 import type { Job, Step } from './job.ts';
 import { runMap } from './map-page.ts';
 import { runVcpu } from './run-vcpu.ts';
-import { runSchedule, wokeUp } from './schedule.ts';
+import { GUEST_TRAPS, runSchedule, wokeUp } from './schedule.ts';
 import { type Ctx, count, type HostLayout, type KvmHooks, type KvmState, type KvmStatistics } from './state.ts';
 import { runTeardown } from './teardown.ts';
 import type { UserSpace } from './user-space.ts';
@@ -133,6 +133,7 @@ export class Kvm implements NativeLevel {
       struct.write(HOST_VCPU.vcpuId, BigInt(index));
       struct.write(HOST_VCPU.vcpuIndex, BigInt(index));
       struct.write(HOST_VCPU.flags, 1n);
+      struct.setState('hcr', GUEST_TRAPS);
       vcpus.push({
         vm,
         index,

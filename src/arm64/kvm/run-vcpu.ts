@@ -1,6 +1,6 @@
-import { POISONED } from './map-page.ts';
 import { exitReason, handleExit } from './exits.ts';
 import type { RunJob, Step } from './job.ts';
+import { POISONED } from './map-page.ts';
 import { type Ctx, count } from './state.ts';
 import { listInterrupts, unlistInterrupts } from './vgic.ts';
 import { endVm } from './vm.ts';
@@ -42,7 +42,8 @@ export function runVcpu(ctx: Ctx, job: RunJob, result: number): Step {
     }
     case 'mapped':
       if (result !== 0) {
-        const what = result === POISONED ? 'it touched a page that was taken away for good' : `a page was refused: ${result}`;
+        const what =
+          result === POISONED ? 'it touched a page that was taken away for good' : `a page was refused: ${result}`;
         endVm(vcpu.vm, { kind: 'terminated', detail: what });
       }
       return { do: 'give', value: 0 };

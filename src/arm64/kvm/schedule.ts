@@ -12,7 +12,7 @@ const SLICES_PER_SECOND = 100n;
 const POLLS_PER_SECOND = 1000n;
 
 /** WFI and WFE of every guest come to us. */
-const TRAPS = HCR.TWI | HCR.TWE;
+export const GUEST_TRAPS = HCR.TWI | HCR.TWE;
 
 /** Chooses what this CPU does next: the first one takes VMs down and makes new ones known; all run vCPUs, or wait. Never done. */
 export function runSchedule(ctx: Ctx, job: ScheduleJob): Step {
@@ -25,7 +25,8 @@ export function runSchedule(ctx: Ctx, job: ScheduleJob): Step {
   job.step = 'look';
   if (cpu.index === 0) {
     const fresh = kvm.vms.find(({ created, end }) => !created && end === null);
-    if (fresh !== undefined) return { do: 'job', job: { kind: 'create', vm: fresh, step: 'start', calls: [], made: 0 } };
+    if (fresh !== undefined)
+      return { do: 'job', job: { kind: 'create', vm: fresh, step: 'start', calls: [], made: 0 } };
     const over = kvm.vms.find((vm) => isEnded(vm) && isPutAway(ctx, vm));
     if (over !== undefined) {
       over.tearingDown = true;
@@ -46,7 +47,7 @@ export function runSchedule(ctx: Ctx, job: ScheduleJob): Step {
   }
   if (loaded === null) {
     cpu.loaded = next;
-    return { do: 'call', name: '__pkvm_vcpu_load', args: [next.vm.handle, next.index, TRAPS] };
+    return { do: 'call', name: '__pkvm_vcpu_load', args: [next.vm.handle, next.index, GUEST_TRAPS] };
   }
   armHostTimer(ctx.port, sliceEnd(ctx));
   return { do: 'job', job: { kind: 'run', vcpu: next, step: 'enter', asked: null } };
@@ -58,7 +59,8 @@ const isPutAway = ({ kvm }: Ctx, vm: Vm): boolean => kvm.cpus.every(({ loaded })
 
 /** CPUs that sleep, or run, with a vCPU of a VM that has ended. */
 function wakeOthers(ctx: Ctx): void {
-  for (const { index, loaded } of ctx.kvm.cpus) if (index !== 0 && loaded !== null && loaded.vm.end !== null) kick(ctx, index);
+  for (const { index, loaded } of ctx.kvm.cpus)
+    if (index !== 0 && loaded !== null && loaded.vm.end !== null) kick(ctx, index);
 }
 
 /** The vCPU to run: the next in turn that can, after the loaded one if that has had its time or waits. */
@@ -95,7 +97,9 @@ function wakeTime(ctx: Ctx): bigint | null {
 /** When the guest that is about to run is stopped at the latest. */
 function sliceEnd(ctx: Ctx): bigint | null {
   const now = ticksNow(ctx.port);
-  const own = vcpusOf(ctx).map(({ timer }) => ((timer.control & 3n) === 1n && timer.compare > now ? timer.compare : null));
+  const own = vcpusOf(ctx).map(({ timer }) =>
+    (timer.control & 3n) === 1n && timer.compare > now ? timer.compare : null,
+  );
   const listening = ctx.kvm.vms.some((vm) => vm.end === null && vm.userSpace.listening);
   return earliest([ctx.cpu.sliceEnd, ...own, listening ? nextPoll(ctx) : null]);
 }

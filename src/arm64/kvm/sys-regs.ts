@@ -1,7 +1,7 @@
 import type { Ctx } from './state.ts';
 import { TIMER, ticksNow } from './timers.ts';
-import type { Vcpu } from './vm.ts';
 import { notifyVcpus } from './vgic.ts';
+import type { Vcpu } from './vm.ts';
 
 /** Fields of the syndrome that name a register, as ESR_ELx.ISS has them (arm64-pkvm.md 7.2). */
 const REGISTER_MASK = 0x3f_fc1e;
@@ -89,10 +89,13 @@ const REGISTERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [syndromeOf(3, 1, 0, 0, 1), same('CLIDR_EL1')],
   [syndromeOf(3, 1, 0, 0, 7), same('AIDR_EL1')],
   [syndromeOf(3, 3, 0, 0, 1), same('CTR_EL0')],
-  [syndromeOf(3, 2, 0, 0, 0), ({ vcpu, written }) => {
-    if (written !== null) vcpu.struct.setRegister('CSSELR_EL1', written & 0xfn);
-    return vcpu.struct.register('CSSELR_EL1');
-  }],
+  [
+    syndromeOf(3, 2, 0, 0, 0),
+    ({ vcpu, written }) => {
+      if (written !== null) vcpu.struct.setRegister('CSSELR_EL1', written & 0xfn);
+      return vcpu.struct.register('CSSELR_EL1');
+    },
+  ],
   // ACTLR_EL1: nothing in it.
   [syndromeOf(3, 0, 1, 0, 1), () => 0n],
   // DC ISW, CSW, CISW: memory is always coherent here.

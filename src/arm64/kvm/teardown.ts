@@ -45,7 +45,10 @@ export function runTeardown(ctx: Ctx, job: TeardownJob): Step {
 
 /** Pages of the host's own structures, which the hyp may look at until now. */
 function structuresOf(vm: Vm): number[] {
-  const ranges = [[vm.kvm, HOST_KVM.size] as const, ...vm.vcpus.map(({ struct }) => [struct.base, HOST_VCPU.size] as const)];
+  const ranges = [
+    [vm.kvm, HOST_KVM.size] as const,
+    ...vm.vcpus.map(({ struct }) => [struct.base, HOST_VCPU.size] as const),
+  ];
   return ranges.flatMap(([base, bytes]) =>
     Array.from({ length: bytes / ARM_PAGE_SIZE }, (_, n) => base + n * ARM_PAGE_SIZE),
   );

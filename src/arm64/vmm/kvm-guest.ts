@@ -39,7 +39,10 @@ export class KvmGuest implements UserSpace {
    */
   constructor(kvm: Kvm, view: HostView, options: KvmGuestOptions, clock: () => number) {
     const { memory, cpus, host } = options;
-    const gic = new GicV3({ affinities: Array.from({ length: cpus }, (_, index) => affinityOf(index)), spis: SPI_COUNT });
+    const gic = new GicV3({
+      affinities: Array.from({ length: cpus }, (_, index) => affinityOf(index)),
+      spis: SPI_COUNT,
+    });
     const at = (address: number): RealAddress => (address - RAM_BASE + host) as RealAddress;
     const ram = {
       write: (address: RealAddress, bytes: Uint8Array) => view.write(at(address), bytes),

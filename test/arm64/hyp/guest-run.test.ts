@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { contextBytes, HOST_CALL, HOST_VCPU, HYP_STATE_BYTES, HYPERCALL, type PkvmProfile } from '../../../src/arm64/abi.ts';
+import {
+  contextBytes,
+  HOST_CALL,
+  HOST_VCPU,
+  HYP_STATE_BYTES,
+  HYPERCALL,
+  type PkvmProfile,
+} from '../../../src/arm64/abi.ts';
 import { restrictedId } from '../../../src/arm64/hyp/guest-registers.ts';
 import { HvcMachine, PAGE, PLAY, TEXT, type TestVm } from './hvc-machine.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { PSCI } from '../../../src/arm64/abi.ts';
-import { placeKernel } from '../../../src/arm64/vmm/kernel-image.ts';
 import { callPsci, type PsciPower } from '../../../src/arm64/kvm/psci.ts';
+import { placeKernel } from '../../../src/arm64/vmm/kernel-image.ts';
 import { runArmGuest } from '../../support/arm-guest.ts';
 
 const MIB = 1 << 20;
