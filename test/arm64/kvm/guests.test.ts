@@ -59,7 +59,11 @@ describe('what the host has of a guest that waits for its keyboard', () => {
 
   test('a plain one: its memory', () => {
     const { page, view } = waiting(false);
-    expect(view('hypervisor').read(page, 16).some((byte) => byte !== 0)).toBe(true);
+    expect(
+      view('hypervisor')
+        .read(page, 16)
+        .some((byte) => byte !== 0),
+    ).toBe(true);
   });
 
   test.each(['hypervisor', 'vmm', 'device'] as const)('a protected one: nothing for the %s', (agent) => {
