@@ -61,6 +61,7 @@ export class ShuffleExpr extends Expr<V128> {
 type E32 = Expr<I32>;
 type E64 = Expr<I64>;
 type D64 = Expr<F64>;
+type D32 = Expr<F32>;
 
 export function unary<T extends ValType>(type: T, op: number, a: Expr): Expr<T> {
   return new Expr(type, op, a, null, null, 0, 0);
@@ -276,6 +277,9 @@ export const i64 = {
     a.op === OP.i64_const ? k64(BigInt.asIntN(16, n64(a))) : unary(I64, OP.i64_extend16_s, a),
   extend32: (a: E64): E64 =>
     a.op === OP.i64_const ? k64(BigInt.asIntN(32, n64(a))) : unary(I64, OP.i64_extend32_s, a),
+  /** Towards zero, saturated, 0 for NaN. */
+  truncSatF64S: (a: D64): E64 => unary(I64, OP.i64_trunc_sat_f64_s, a),
+  truncSatF64U: (a: D64): E64 => unary(I64, OP.i64_trunc_sat_f64_u, a),
   reinterpretF64: (a: D64): E64 =>
     a.op === OP.f64_reinterpret_i64 ? (a.a as E64) : unary(I64, OP.i64_reinterpret_f64, a),
   load: (address: E32, offset = 0): E64 => load(I64, OP.i64_load, address, offset),
@@ -295,6 +299,9 @@ export const f64 = {
   floor: (a: D64): D64 => unary(F64, OP.f64_floor, a),
   trunc: (a: D64): D64 => unary(F64, OP.f64_trunc, a),
   nearest: (a: D64): D64 => unary(F64, OP.f64_nearest, a),
+  min: (a: D64, b: D64): D64 => binary(F64, OP.f64_min, a, b),
+  max: (a: D64, b: D64): D64 => binary(F64, OP.f64_max, a, b),
+  copysign: (a: D64, b: D64): D64 => binary(F64, OP.f64_copysign, a, b),
   eq: (a: D64, b: D64): E32 => binary(I32, OP.f64_eq, a, b),
   ne: (a: D64, b: D64): E32 => binary(I32, OP.f64_ne, a, b),
   lt: (a: D64, b: D64): E32 => binary(I32, OP.f64_lt, a, b),
@@ -308,10 +315,17 @@ export const f64 = {
     a.op === OP.i64_reinterpret_f64 ? (a.a as D64) : unary(F64, OP.f64_reinterpret_i64, a),
 };
 
-/** f32 operations, as far as conversions need them. */
+/** f32 operations, as far as they are needed. */
 export const f32 = {
-  demoteF64: (a: D64): Expr<F32> => unary(F32, OP.f32_demote_f64, a),
-  reinterpretI32: (a: E32): Expr<F32> => unary(F32, OP.f32_reinterpret_i32, a),
+  add: (a: D32, b: D32): D32 => binary(F32, OP.f32_add, a, b),
+  sub: (a: D32, b: D32): D32 => binary(F32, OP.f32_sub, a, b),
+  mul: (a: D32, b: D32): D32 => binary(F32, OP.f32_mul, a, b),
+  div: (a: D32, b: D32): D32 => binary(F32, OP.f32_div, a, b),
+  sqrt: (a: D32): D32 => unary(F32, OP.f32_sqrt, a),
+  convertI64S: (a: E64): D32 => unary(F32, OP.f32_convert_i64_s, a),
+  convertI64U: (a: E64): D32 => unary(F32, OP.f32_convert_i64_u, a),
+  demoteF64: (a: D64): D32 => unary(F32, OP.f32_demote_f64, a),
+  reinterpretI32: (a: E32): D32 => unary(F32, OP.f32_reinterpret_i32, a),
 };
 
 /** 128-bit vector operations, as far as page encryption needs them. Addresses need no alignment. */

@@ -141,11 +141,44 @@ const rounding = (name: keyof typeof f64, reference: (x: number) => number): Ope
 const comparison = (name: keyof typeof f64, reference: (x: number, y: number) => boolean): Operation =>
   of(`f64.${name}`, [F64, F64], I32, f64[name] as never, (x: number, y: number) => Number(reference(x, y)));
 
+/** Operands and result are rounded to single precision; for these operations rounding the double again is harmless. */
+const single = (name: keyof typeof f32, reference: (x: number, y: number) => number): Operation =>
+  of(`f32.${name}`, [F32, F32], F32, f32[name] as never, (x: number, y: number) =>
+    Math.fround(reference(Math.fround(x), Math.fround(y))),
+  );
+
+/** A single from an integer, rounded once: what a double does not hold keeps that there is more of it. */
+function singleFrom(x: bigint): number {
+  const size = x < 0n ? -x : x;
+  if (size < 1n << 53n) return Math.fround(Number(x));
+  const top = (size >> 11n) | ((size & 0x7ffn) === 0n ? 0n : 1n);
+  return Math.fround(Number(x < 0n ? -top : top)) * 2 ** 11;
+}
+
+/** Towards zero, to the nearest number that the type has; 0 for NaN. The result is signed, as all of i64. */
+const saturated = (low: bigint, high: bigint) => (x: number) => {
+  if (Number.isNaN(x)) return 0n;
+  if (x <= Number(low)) return BigInt.asIntN(64, low);
+  return BigInt.asIntN(64, x >= Number(high) ? high : BigInt(Math.trunc(x)));
+};
+
 export const FLOAT_OPERATIONS: readonly Operation[] = [
   arithmetic('add', (x, y) => x + y),
   arithmetic('sub', (x, y) => x - y),
   arithmetic('mul', (x, y) => x * y),
   arithmetic('div', (x, y) => x / y),
+  arithmetic('min', Math.min),
+  arithmetic('max', Math.max),
+  arithmetic('copysign', (x, y) => (y < 0 || Object.is(y, -0) ? -Math.abs(x) : Math.abs(x))),
+  single('add', (x, y) => x + y),
+  single('sub', (x, y) => x - y),
+  single('mul', (x, y) => x * y),
+  single('div', (x, y) => x / y),
+  of('f32.sqrt', [F32], F32, f32.sqrt as never, (x: number) => Math.fround(Math.sqrt(Math.fround(x)))),
+  of('f32.convertI64S', [I64], F32, f32.convertI64S as never, singleFrom),
+  of('f32.convertI64U', [I64], F32, f32.convertI64U as never, (x: bigint) => singleFrom(unsigned(x, 64))),
+  of('i64.truncSatF64S', [F64], I64, i64.truncSatF64S as never, saturated(-(1n << 63n), (1n << 63n) - 1n)),
+  of('i64.truncSatF64U', [F64], I64, i64.truncSatF64U as never, saturated(0n, (1n << 64n) - 1n)),
   rounding('sqrt', Math.sqrt),
   rounding('abs', Math.abs),
   rounding('neg', (x) => -x),

@@ -1,5 +1,6 @@
 import { writeVirtual } from '../../engine/access.ts';
 import { EC, ESR, type ExceptionLevel, FSC, HCR, PSTATE, SCTLR } from '../abi.ts';
+import { executeFloat } from '../isa/float-execute.ts';
 import { HELPER, TRAP } from '../isa/helpers.ts';
 import { trapAddress, x, ZERO } from '../isa/state.ts';
 import type { Core } from './core.ts';
@@ -80,6 +81,9 @@ export class SystemInstructions {
         return true;
       case HELPER.isb:
         return true;
+      case HELPER.float:
+        executeFloat(core.context, word);
+        return true;
       default:
         throw new Error(`no helper ${helper}`);
     }
@@ -108,6 +112,10 @@ export class SystemInstructions {
         return this.#alignmentFault(argument !== 0);
       case TRAP.fpAccess:
         return this.#fpAccess();
+      case TRAP.softFloat:
+        executeFloat(core.context, argument);
+        core.context.pc = next;
+        return;
       default:
         throw new Error(`no trap ${cause}`);
     }

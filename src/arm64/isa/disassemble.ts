@@ -171,10 +171,10 @@ const OPERANDS: Readonly<Record<string, (s: Subject) => string>> = {
   cond: ({ f }) => CONDITIONS[f('cond')] as string,
   opposite: ({ f }) => CONDITIONS[f('cond') ^ 1] as string,
   nzcv: ({ f }) => hex(f('nzcv')),
-  imm8: ({ f }) =>
-    `#${floatImmediate(f('imm8'))
-      .toExponential(18)
-      .replace(/e(.)(.)$/, 'e$10$2')}`,
+  imm8: ({ f }) => scientific(floatImmediate(f('imm8'))),
+  imm8v: vectorImmediate,
+  zero: () => '#0.0',
+  fbits: ({ f, word }) => `#${word >>> 31 === 1 ? 64 - f('scale') : 32 - f('scale')}`,
   imm5: ({ f }) => hex(f('imm5')),
   imm19: ({ f, pc }) => address(pc, f('imm19'), 19),
   imm26: ({ f, pc }) => address(pc, f('imm26'), 26),
@@ -204,7 +204,37 @@ const OPERANDS: Readonly<Record<string, (s: Subject) => string>> = {
   },
 };
 
-const REGISTER = /^([RWXBHSDQV])([a-z]\d?)(\|sp)?(\+1)?(:b5)?(\?)?(\.d\[1\])?$/;
+const REGISTER = /^([RWXBHSDQV])([a-z]\d?)(\|sp)?(\+1)?(:b5)?(\?)?(\.d\[1\]|\.b|\.i)?$/;
+
+/** Op, cmode and Q of an instruction with an immediate for a vector. */
+const immediateForm = (word: number): { op: number; cmode: number; q: number } => ({
+  op: (word >>> 29) & 1,
+  cmode: (word >>> 12) & 15,
+  q: (word >>> 30) & 1,
+});
+
+/** Lanes of a vector operand: bytes, or as the immediate is repeated. */
+function arrangement(element: string, word: number): string {
+  const { op, cmode, q } = immediateForm(word);
+  const bytes =
+    element === '.b' || (cmode === 14 && op === 0) ? 1 : cmode >= 8 && cmode < 12 ? 2 : cmode >= 14 && op === 1 ? 8 : 4;
+  return `.${(q === 1 ? 16 : 8) / bytes}${'bhsd'[Math.log2(bytes)]}`;
+}
+
+/** The immediate of a vector instruction, and how it is shifted. */
+function vectorImmediate({ f, word }: Subject): string {
+  const imm = (f('abc') << 5) | f('defgh');
+  const { op, cmode } = immediateForm(word);
+  if (cmode === 15) return scientific(floatImmediate(imm));
+  if (cmode === 14 && op === 1) {
+    const bytes = Array.from({ length: 8 }, (_, n) => ((imm >> n) & 1 ? 0xffn << BigInt(8 * n) : 0n));
+    return hex(bytes.reduce((sum, byte) => sum | byte));
+  }
+  const amount = cmode === 14 ? 0 : cmode >= 12 ? 8 << (cmode & 1) : 8 * ((cmode >> 1) & (cmode < 8 ? 3 : 1));
+  return `${hex(imm)}${amount === 0 ? '' : `, ${cmode >= 12 ? 'msl' : 'lsl'} #${amount}`}`;
+}
+
+const scientific = (value: number): string => `#${value.toExponential(18).replace(/e(.)(.)$/, 'e$10$2')}`;
 
 function operand(s: Subject, token: string): string {
   const writer = OPERANDS[token];
@@ -213,6 +243,12 @@ function operand(s: Subject, token: string): string {
   if (match === null) throw new Error(`${s.name}: no way to write ${token}`);
   const [, kind, field, stack, next, , , element = ''] = match;
   const number = s.f(`R${field}`) + (next === undefined ? 0 : 1);
+  if (element === '.b' || element === '.i') {
+    const { op, cmode, q } = immediateForm(s.word);
+    // MOVI of a doubleword names it as a scalar.
+    if (element === '.i' && op === 1 && cmode === 14 && q === 0) return `d${number}`;
+    return `v${number}${arrangement(element, s.word)}`;
+  }
   if (!'RWX'.includes(kind as string)) return `${kind?.toLowerCase()}${number}${element}`;
   return generalRegister(number, kind === 'R' ? s.wide : kind === 'X', stack !== undefined);
 }

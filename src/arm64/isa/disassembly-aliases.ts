@@ -52,7 +52,13 @@ export const ALIASES: readonly Alias[] = [
     name: 'mov',
     operands: '{Rd},{Rm}',
   },
-  { of: ['orn'], when: (f) => f('Rn') === ZERO, name: 'mvn', operands: SHIFTED },
+  { of: ['orn'], when: (f, _, has) => has('shift') && f('Rn') === ZERO, name: 'mvn', operands: SHIFTED },
+  {
+    of: ['orr'],
+    when: (f, _, has) => has('Q') && f('Rn') === f('Rm') && has('Rn'),
+    name: 'mov',
+    operands: '{Vd.b},{Vn.b}',
+  },
   { of: ['ands'], when: (f) => f('Rd') === ZERO, name: 'tst', without: '{Rd},' },
   {
     of: ['movz'],

@@ -78,13 +78,13 @@ export const SYSTEM: readonly ArmInstruction[] = [
   define({
     name: 'msr',
     encoding: '1101010100 0 1 1 011 0100 0010 000 Rt:5',
-    operands: '{sysreg},{Xt}',
+    operands: 'nzcv,{Xt}',
     meaning: writeNzcv,
   }),
   define({
     name: 'mrs',
     encoding: '1101010100 1 1 1 011 0100 0010 000 Rt:5',
-    operands: '{Xt},{sysreg}',
+    operands: '{Xt},nzcv',
     meaning: readNzcv,
   }),
 ];

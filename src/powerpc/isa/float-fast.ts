@@ -1,6 +1,21 @@
-import type { Expr } from '../../wasm/expr.ts';
-import { f32, f64, i32, i64, select } from '../../wasm/expr.ts';
-import type { F64 } from '../../wasm/types.ts';
+import {
+  between,
+  bits,
+  type Double,
+  exponent,
+  fused,
+  isEasy,
+  isZero,
+  narrowed,
+  quotient,
+  type Rounded,
+  root,
+  toOdd,
+  twoProduct,
+  twoSum,
+  ZERO,
+} from '../../float/error-free.ts';
+import { f64, i32, i64, select } from '../../wasm/expr.ts';
 import { type D, instructionWord, low, type S, type W } from './common.ts';
 import { HELPER, TRAP } from './helpers.ts';
 import { fpr, fpscr } from './state.ts';
@@ -11,82 +26,13 @@ import { fpr, fpscr } from './state.ts';
  * one lies, so FPSCR is right to the bit. Everything else goes to `executeFloat` by `TRAP.softFloat`.
  */
 
-export type Double = Expr<F64>;
-
-/** Biased exponents between which products, quotients and their error terms neither overflow nor lose bits. */
-const LOWEST = 0x240;
-const HIGHEST = 0x5c0;
 /** Biased exponents of singles that are normal after rounding whichever way. */
 const LOWEST_SINGLE = 0x382;
 const HIGHEST_SINGLE = 0x47d;
 const SIGN = i64.const(1n << 63n);
-const ZERO = f64.const(0);
 
 /** FPSCR[VE,OE,UE,ZE,XE,RN]: 0 where results need no more than IEEE's defaults. */
 const CONTROLS = i64.const(0xfb);
-
-/** A result on its way to a register: `value` rounded to double, and the rest of the exact result, of which only the sign counts. */
-interface Rounded {
-  readonly value: Double;
-  readonly rest: Double;
-  /** Where the rest is not to be trusted. */
-  readonly doubtful?: W;
-}
-
-const bits = (v: Double): D => i64.reinterpretF64(v);
-const exponent = (v: D): D => i64.and(i64.shrU(v, i64.const(52)), i64.const(0x7ff));
-
-const between = (v: D, from: number, to: number): W =>
-  i64.leU(i64.sub(exponent(v), i64.const(from)), i64.const(to - from));
-const isZero = (v: D): W => i64.eqz(i64.shl(v, i64.const(1)));
-
-/** The sum of two numbers and what rounding it took away (Knuth). */
-function twoSum(s: S, a: Double, b: Double): Rounded {
-  const value = s.let(f64.add(a, b));
-  const part = s.let(f64.sub(value, a));
-  return { value, rest: s.let(f64.add(f64.sub(a, f64.sub(value, part)), f64.sub(b, part))) };
-}
-
-/** Upper and lower half of a significand (Veltkamp). */
-function split(s: S, v: Double): [Double, Double] {
-  const scaled = s.let(f64.mul(v, f64.const(134217729)));
-  const upper = s.let(f64.sub(scaled, f64.sub(scaled, v)));
-  return [upper, s.let(f64.sub(v, upper))];
-}
-
-/** What `value`, about the product of a and b, is short of it (Dekker). */
-function productRest(s: S, a: Double, b: Double, value: Double): Double {
-  const [ah, al] = split(s, a);
-  const [bh, bl] = split(s, b);
-  const first = f64.sub(f64.mul(ah, bh), value);
-  return s.let(f64.add(f64.add(f64.add(first, f64.mul(ah, bl)), f64.mul(al, bh)), f64.mul(al, bl)));
-}
-
-function twoProduct(s: S, a: Double, b: Double): Rounded {
-  const value = s.let(f64.mul(a, b));
-  return { value, rest: productRest(s, a, b, value) };
-}
-
-/** A sum rounded to odd: an inexact one ends in a 1, so that rounding it again to fewer bits rounds the exact one. */
-function toOdd(s: S, { value, rest }: Rounded): Double {
-  const v = s.let(bits(value));
-  const change = i32.and(f64.ne(rest, ZERO), i64.eqz(i64.and(v, i64.const(1))));
-  const towards = i64.ltS(i64.xor(v, bits(rest)), i64.const(0));
-  const step = select(towards, i64.const(-1n), i64.const(1n));
-  return s.let(f64.reinterpretI64(i64.add(v, select(change, step, i64.const(0)))));
-}
-
-/** a * c + b, rounded once (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums"). */
-function fused(s: S, a: Double, c: Double, b: Double): Rounded {
-  const product = twoProduct(s, a, c);
-  const lower = twoSum(s, b, product.rest);
-  const upper = twoSum(s, product.value, lower.value);
-  const tail = twoSum(s, lower.rest, upper.rest);
-  const sum = twoSum(s, upper.value, toOdd(s, tail));
-  // A zero's sign, and a tail that the sum does not show, are left to others.
-  const lost = i32.and(f64.ne(tail.rest, ZERO), f64.eq(sum.rest, ZERO));
-  return { ...sum, doubtful: i32.or(f64.eq(sum.value, ZERO), lost) };
-}
 
 export type Operation = (s: S, a: Double, b: Double, c: Double) => Rounded;
 
@@ -97,24 +43,8 @@ export const OPERATIONS: Readonly<
   fadd: { operands: 'AB', make: (s, a, b) => twoSum(s, a, b) },
   fsub: { operands: 'AB', make: (s, a, b) => twoSum(s, a, s.let(f64.neg(b))) },
   fmul: { operands: 'AC', make: (s, a, _b, c) => twoProduct(s, a, c) },
-  fdiv: {
-    operands: 'AB',
-    make(s, a, b) {
-      const value = s.let(f64.div(a, b));
-      const product = twoProduct(s, value, b);
-      const remainder = s.let(f64.sub(f64.sub(a, product.value), product.rest));
-      // The rest of the quotient has the remainder's sign where the divisor is positive.
-      return { value, rest: select(f64.lt(b, ZERO), f64.neg(remainder), remainder), doubtful: f64.eq(b, ZERO) };
-    },
-  },
-  fsqrt: {
-    operands: 'B',
-    make(s, _a, b) {
-      const value = s.let(f64.sqrt(b));
-      const square = twoProduct(s, value, value);
-      return { value, rest: s.let(f64.sub(f64.sub(b, square.value), square.rest)), doubtful: f64.lt(b, ZERO) };
-    },
-  },
+  fdiv: { operands: 'AB', make: (s, a, b) => quotient(s, a, b) },
+  fsqrt: { operands: 'B', make: (s, _a, b) => root(s, b) },
   fmadd: { operands: 'ABC', make: (s, a, b, c) => fused(s, a, c, b) },
   fmsub: { operands: 'ABC', make: (s, a, b, c) => fused(s, a, c, s.let(f64.neg(b))) },
   fnmadd: { operands: 'ABC', negate: true, make: (s, a, b, c) => fused(s, a, c, b) },
@@ -157,7 +87,7 @@ export function arithmetic(s: S, name: string, single: boolean): void {
   const read = (letter: string): Double => {
     if (!operation.operands.includes(letter)) return ZERO;
     const v = s.let(s.getAt(fpr, s.field(`FR${letter}`)));
-    hard = i32.or(hard, i32.eqz(i32.or(between(v, LOWEST, HIGHEST), isZero(v))));
+    hard = i32.or(hard, i32.eqz(isEasy(v)));
     if (single) hard = i32.or(hard, i32.ne(i32.and(low(v), i32.const(0x1fffffff)), i32.const(0)));
     return s.let(f64.reinterpretI64(v));
   };
@@ -173,8 +103,9 @@ function deliver(s: S, rounded: Rounded, hard: W, single: boolean, negate = fals
   let incremented: W;
   if (single) {
     const odd = toOdd(s, rounded);
-    value = s.let(f64.promoteF32(f32.demoteF64(odd)));
-    inexact = s.let(f64.ne(value, odd));
+    const short = narrowed(s, odd);
+    value = short.value;
+    inexact = s.let(short.inexact);
     incremented = s.let(f64.gt(magnitude(value), magnitude(odd)));
     const v = bits(value);
     hard = i32.or(hard, i32.eqz(i32.or(between(v, LOWEST_SINGLE, HIGHEST_SINGLE), f64.eq(odd, ZERO))));
@@ -192,7 +123,7 @@ function deliver(s: S, rounded: Rounded, hard: W, single: boolean, negate = fals
 export function roundToSingle(s: S): void {
   const v = s.let(s.getAt(fpr, s.field('FRB')));
   const value = s.let(f64.reinterpretI64(v));
-  const hard = i32.or(controlled(s), i32.eqz(i32.or(between(v, LOWEST, HIGHEST), isZero(v))));
+  const hard = i32.or(controlled(s), i32.eqz(isEasy(v)));
   deliver(s, { value, rest: ZERO }, hard, true);
 }
 

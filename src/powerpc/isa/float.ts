@@ -1,3 +1,4 @@
+import { exponent } from '../../float/error-free.ts';
 import { f64, i32, i64, select } from '../../wasm/expr.ts';
 import { type D, define, instructionWord, type PowerInstruction, type S, type W } from './common.ts';
 import * as fast from './float-fast.ts';
@@ -155,9 +156,6 @@ const STATUS: readonly PowerInstruction[] = [
   soft('mcrfs', '111111 BF:3 00 BFA:3 00 00000 0001000000 0', '{BF},{BFA}'),
 ];
 
-/** Biased exponent of a double. */
-const exponentOf = (v: D): D => i64.and(i64.shrU(v, i64.const(52)), i64.const(0x7ff));
-
 /** Sets CR field BF of a software division or square root test (4.6.6.1): 1 || fg || fe || 0. */
 function setTest(s: S, fg: W, fe: W): void {
   const base = s.let(i32.shl(s.field('BF'), i32.const(2)));
@@ -179,8 +177,8 @@ const TESTS: readonly PowerInstruction[] = [
       requireFloatingPoint(s);
       const a = s.let(source(s, 'FRA'));
       const b = s.let(source(s, 'FRB'));
-      const ea = s.let(exponentOf(a));
-      const eb = s.let(exponentOf(b));
+      const ea = s.let(exponent(a));
+      const eb = s.let(exponent(b));
       const zeroB = i64.eqz(i64.shl(b, i64.const(1)));
       const zeroA = i64.eqz(i64.shl(a, i64.const(1)));
       const infinite = (v: D): W => i64.eq(i64.shl(v, i64.const(1)), i64.const(0x7ffn << 53n));
@@ -205,7 +203,7 @@ const TESTS: readonly PowerInstruction[] = [
     meaning(s) {
       requireFloatingPoint(s);
       const b = s.let(source(s, 'FRB'));
-      const eb = s.let(exponentOf(b));
+      const eb = s.let(exponent(b));
       const infinite = i64.eq(i64.shl(b, i64.const(1)), i64.const(0x7ffn << 53n));
       const isZero = i64.eqz(i64.shl(b, i64.const(1)));
       const special = i32.or(i64.eq(eb, i64.const(0x7ff)), i32.or(isZero, i64.ltS(b, i64.const(0))));
