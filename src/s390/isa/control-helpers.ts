@@ -4,4 +4,6 @@ import { CONTROL_HELPERS } from './helpers.ts';
 export const CONTROL = {
   /** Supervisor call; its number is in the second byte of the first argument. */
   svc: CONTROL_HELPERS,
+  /** Any other: the CPU model finds the instruction by its text. */
+  execute: CONTROL_HELPERS + 1,
 } as const;

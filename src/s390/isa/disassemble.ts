@@ -8,7 +8,7 @@ const CONDITIONS = ['', 'o', 'h', 'nle', 'l', 'nhe', 'lh', 'ne', 'e', 'nlh', 'he
 const COMPARISONS: Readonly<Record<number, string>> = { 2: 'h', 4: 'l', 6: 'ne', 8: 'e', 10: 'nl', 12: 'nh' };
 
 /** Immediates that are unsigned, by mnemonic. */
-const UNSIGNED = /^(cl|alg?fi|slg?fi|ii|lli|ni|oi|xi|tm|mviy?$|svc)/;
+const UNSIGNED = /^(cl|alg?fi|slg?fi|ii|lli|ni|oi|xi|tm|mviy?$|svc|st[no]sm|mc$)/;
 
 const COMPARE_AND = /^cl?g?[ri](j|b|t)$|^clfit$/;
 const ON_CONDITION = /^(loc|stoc)/;
@@ -61,6 +61,7 @@ function named(i: S390Instruction, f: Fields): Named {
     return { mnemonic: `${name}z`, operands: operands.replace('{I4}', `${f('I4') & 0x3f}`) };
   }
   if (WITH_METHOD.test(name)) return rounded(name, operands, f);
+  if (name === 'sske' && f('M3') === 0) return { mnemonic: name, operands: drop('M3') };
   return { mnemonic: name, operands };
 }
 
@@ -107,6 +108,8 @@ function operand(i: S390Instruction, token: string, f: Fields, pc: bigint): stri
       return storage(i, Number(number), f, f(token));
     case 'S':
       return storage(i, Number(number), f, 0);
+    case 'Q':
+      return `${f(`D${number}`)}(${register('r', f(`R${number}`))},${register('r', f(`B${number}`))})`;
     case 'L': {
       const base = f(`B${number}`);
       return `${f(`D${number}`)}(${f(token) + 1},${register('r', base)})`;

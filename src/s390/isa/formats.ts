@@ -1,7 +1,7 @@
 /**
  * Instruction formats (Principles of Operation, "Instruction Formats"; the letters behind a name are binutils'). In an encoding `#n` takes the next
  * n bits of the opcode. In operands, `{X2}` is a storage operand with index, base and displacement, `{S1}` one with base and displacement,
- * `{R1}`, `{F1}`, `{A1}` and `{C1}` are general, floating point, access and control registers in field R1.
+ * `{Q1}` is one with base, displacement and a length in field R1; `{R1}`, `{F1}`, `{A1}` and `{C1}` are general, floating point, access and control registers in field R1.
  */
 export const FORMATS = {
   E: { encoding: '#16', operands: '' },
@@ -52,6 +52,8 @@ export const FORMATS = {
   SIY: { encoding: '#8 I2:8 B1:4 DL1:12 DH1:8 #8', operands: '{S1},{I2}' },
   SIL: { encoding: '#16 B1:4 D1:12 I2:16', operands: '{S1},{I2}' },
   S: { encoding: '#16 B2:4 D2:12', operands: '{S2}' },
+  /** No operand. */
+  S0: { encoding: '#16 .16', operands: '' },
   /** As S, but it is the first operand. */
   S1: { encoding: '#8 .8 B1:4 D1:12', operands: '{S1}' },
   /** One length. */
@@ -61,7 +63,7 @@ export const FORMATS = {
   /** A length and an immediate. */
   SSc: { encoding: '#8 L1:4 I3:4 B1:4 D1:12 B2:4 D2:12', operands: '{L1},{S2},{I3}' },
   /** Lengths and keys in registers. */
-  SSd: { encoding: '#8 R1:4 R3:4 B1:4 D1:12 B2:4 D2:12', operands: '{R1},{R3}' },
+  SSd: { encoding: '#8 R1:4 R3:4 B1:4 D1:12 B2:4 D2:12', operands: '{Q1},{S2},{R3}' },
   /** Registers R1 to R3 and a second storage operand. */
   SSe: { encoding: '#8 R1:4 R3:4 B2:4 D2:12 B4:4 D4:12', operands: '{R1},{R3},{S2},{S4}' },
   /** A length of the second operand. */

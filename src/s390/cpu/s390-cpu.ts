@@ -1,0 +1,422 @@
+import { CpuContext } from '../../engine/cpu.ts';
+import type { AccessKind, CpuModel, Translation } from '../../engine/cpu-model.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { CONTEXT } from '../../engine/layout.ts';
+import type { RealMemory } from '../../machine/memory.ts';
+import type { MachineClock, ScheduledCpu } from '../../machine/scheduler.ts';
+import type { TraceSink } from '../../trace/events.ts';
+import { CR0, EXTERNAL, LOWCORE, PGM, PSW } from '../abi.ts';
+import { CONTROL } from '../isa/control-helpers.ts';
+import { HELPER, TRAP } from '../isa/helpers.ts';
+import { modeOf, type S390Mode } from '../isa/mode.ts';
+import { instructionText, perform } from '../isa/perform.ts';
+import { HardwareAccess, MachineStorage } from './absolute-storage.ts';
+import { Controls } from './controls.ts';
+import { Core, type CorePeers } from './core.ts';
+import { CpuAccess } from './cpu-access.ts';
+import {
+  externalInterruption,
+  floatingInterruption,
+  type Ilc,
+  loadPsw,
+  type ProgramDetails,
+  programInterruption,
+  restartInterruption,
+  supervisorCall,
+  type Taken,
+} from './interruptions.ts';
+import { Mmu } from './mmu.ts';
+import type { CpuState, Services } from './port.ts';
+import { isDisabledWait } from './psw.ts';
+import type { SignalTarget } from './sigp.ts';
+import { storeStatus } from './status.ts';
+import type { StorageKeys } from './storage-keys.ts';
+import { storeClock } from './store-clock.ts';
+import { Timers, type TodClock } from './timers.ts';
+import type { UltravisorSeat } from './ultravisor-port.ts';
+
+/** What a CPU is built from. */
+export interface S390CpuOptions {
+  readonly memory: RealMemory;
+  /** Executes the instructions; shared by all CPUs of a machine. */
+  readonly engine: Engine<S390Mode>;
+  readonly clock: MachineClock;
+  readonly tod: TodClock;
+  readonly keys: StorageKeys;
+  /** CPU address. */
+  readonly index: number;
+  readonly trace: TraceSink | null;
+  readonly facilities: Uint8Array;
+  readonly identification: bigint;
+  readonly peers: CpuPeers;
+  /** What stands around the CPUs. Asked when it is needed: it is made after them. */
+  readonly services: () => Services;
+  readonly seat: () => UltravisorSeat | null;
+  /** A wait that nothing can end; the PSW has it. */
+  readonly disabledWait: (cpu: S390Cpu) => void;
+  /** The CPU cannot go on: no prefix area, or an invalid program new PSW. */
+  readonly stuck: (cpu: S390Cpu) => void;
+}
+
+/** What a CPU asks of the others. */
+export interface CpuPeers extends CorePeers {
+  /** A CPU by its address. */
+  find(address: number): S390Cpu | undefined;
+}
+
+/** One z/Architecture CPU: the model that the engine asks, and the run loop around the engine that takes interruptions. */
+export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
+  readonly context: CpuContext<S390Mode>;
+  readonly core: Core;
+  readonly machineStorage: MachineStorage;
+  readonly #options: S390CpuOptions;
+  readonly #mmu: Mmu;
+  readonly #controls: Controls;
+  readonly #access: CpuAccess;
+  #state: CpuState = 'stopped';
+  #waiting = false;
+  #restartPending = false;
+  #externalCall: number | null = null;
+  readonly #emergency = new Set<number>();
+  /** Instructions that `Engine.run` was given, while it runs. */
+  #budget = 0;
+  #sliceEnds = false;
+
+  constructor(options: S390CpuOptions) {
+    const { memory, engine, keys, index, trace, peers } = options;
+    this.#options = options;
+    this.context = new CpuContext(memory.store, this, modeOf(0n, 0n));
+    engine.add(this.context);
+    this.machineStorage = new MachineStorage(memory, options.seat);
+    this.#mmu = new Mmu(memory, keys, this.machineStorage);
+    this.core = new Core({
+      context: this.context,
+      index,
+      mmu: this.#mmu,
+      hardware: new HardwareAccess(this.machineStorage, memory, keys),
+      keys,
+      timers: new Timers(options.tod),
+      trace,
+      clock: () => this.now,
+      waitBegins: () => {
+        this.#waiting = true;
+        this.context.stopRequested = true;
+      },
+      peers,
+      facilities: options.facilities,
+      identification: options.identification,
+    });
+    this.core.initialReset();
+    this.#access = new CpuAccess(this.core);
+    this.#controls = new Controls(this.core, {
+      services: options.services,
+      seat: options.seat,
+      find: (address) => peers.find(address),
+    });
+  }
+
+  get index(): number {
+    return this.core.index;
+  }
+
+  /** Instructions executed by the machine up to and with the one at hand. */
+  get now(): bigint {
+    const { clock } = this.#options;
+    if (this.#budget === 0) return clock.stamp;
+    const left = this.context.store.i32[(this.context.base + CONTEXT.budget) >> 2] as number;
+    return clock.stamp + BigInt(this.#budget - left);
+  }
+
+  get state(): CpuState {
+    return this.#state;
+  }
+
+  get isRunning(): boolean {
+    return this.#state === 'operating';
+  }
+
+  get hasExternalCall(): boolean {
+    return this.#externalCall !== null;
+  }
+
+  externalCall(from: number): boolean {
+    if (this.#externalCall !== null) return false;
+    this.#externalCall = from;
+    this.notice();
+    return true;
+  }
+
+  emergency(from: number): void {
+    this.#emergency.add(from);
+    this.notice();
+  }
+
+  start(): void {
+    this.#state = 'operating';
+    this.core.timers.running = true;
+    this.#waiting = (this.core.pswMask & PSW.WAIT) !== 0n;
+  }
+
+  stop(): void {
+    if (this.#state !== 'check-stop') this.#state = 'stopped';
+    this.core.timers.running = false;
+    this.context.stopRequested = true;
+  }
+
+  restart(): void {
+    this.#restartPending = true;
+    this.start();
+    this.notice();
+  }
+
+  /** Resets a CPU, which stops. */
+  reset(kind: 'normal' | 'initial' | 'clear'): void {
+    this.stop();
+    this.#state = 'stopped';
+    this.#restartPending = false;
+    this.#externalCall = null;
+    this.#emergency.clear();
+    this.core.flushTranslations();
+    if (kind === 'normal') return;
+    this.core.initialReset();
+    if (kind === 'clear') this.core.clearRegisters();
+  }
+
+  setPrefix(prefix: number): boolean {
+    if (this.#mmu.locate(prefix, LOWCORE.SIZE / 2, 'store') < 0) return false;
+    this.core.prefix = prefix;
+    this.core.flushTranslations();
+    return true;
+  }
+
+  storeStatus(address: number | null): boolean {
+    const base = address ?? this.core.prefix + LOWCORE.SAVE_FPR;
+    let done = true;
+    storeStatus(this.core, {
+      write: (offset, bytes, value) => {
+        const data = new Uint8Array(8);
+        new DataView(data.buffer).setBigUint64(0, BigInt.asUintN(64, BigInt(value)));
+        const at = base + offset - LOWCORE.SAVE_FPR;
+        done &&= this.core.hardware.write(at, data.subarray(8 - bytes));
+      },
+    });
+    return done;
+  }
+
+  /** Starts with this PSW, all else as it is. */
+  place(mask: bigint, address: bigint): void {
+    this.start();
+    this.#taken(loadPsw(this.core, mask, address, 0));
+  }
+
+  /** Some interruption may be due: the CPU looks before its next instruction. */
+  notice(): void {
+    this.context.stopRequested = true;
+  }
+
+  /** Ends `run` after the instruction at hand, so that the machine looks at what happened. */
+  endSlice(): void {
+    this.#sliceEnds = true;
+    this.context.stopRequested = true;
+  }
+
+  get stopped(): boolean {
+    return this.#state !== 'operating';
+  }
+
+  get waiting(): boolean {
+    return this.stopped || this.#waiting;
+  }
+
+  get deadline(): number | null {
+    if (this.stopped) return null;
+    const { timers, masks } = { timers: this.core.timers, masks: this.core.masks };
+    const comparator = (masks.external & Number(CR0.CLOCK_COMPARATOR)) !== 0;
+    const timer = (masks.external & Number(CR0.CPU_TIMER)) !== 0;
+    const own = timers.deadline(comparator, timer, this.#isComparatorSigned);
+    const device = this.#options.services().deadline;
+    if (own === null) return device;
+    return device === null ? own : Math.min(own, device);
+  }
+
+  get #isComparatorSigned(): boolean {
+    return (this.core.cr(0) & CR0.CLOCK_COMPARATOR_SIGN) !== 0n;
+  }
+
+  run(budget: number): number {
+    const { clock } = this.#options;
+    const start = clock.now;
+    const end = start + budget;
+    this.#sliceEnds = false;
+    while (clock.now < end && !this.#sliceEnds && this.settle()) this.#execute(end - clock.now);
+    return clock.now - start;
+  }
+
+  /**
+   * What happens between two instructions: the CPU takes an interruption, or wakes up.
+   * @returns whether there is an instruction to execute
+   */
+  settle(): boolean {
+    if (this.stopped) return false;
+    const services = this.#options.services();
+    services.poll();
+    for (let taken = true; taken; ) taken = this.#takeInterruption(services);
+    if (this.stopped) return false;
+    if (this.#waiting && !this.core.pswHas(PSW.WAIT)) this.#waiting = false;
+    if (!this.#waiting) return true;
+    if (isDisabledWait(this.core.pswMask)) this.#options.disabledWait(this);
+    return false;
+  }
+
+  /** Takes the one that comes first, if some is due (8.4). */
+  #takeInterruption({ interruptions }: Services): boolean {
+    const { core } = this;
+    if (this.#restartPending) {
+      this.#restartPending = false;
+      this.#taken(restartInterruption(core));
+      return true;
+    }
+    const { masks } = core;
+    const check = interruptions.take({ machineCheck: masks.machineCheck, external: 0, io: 0 });
+    if (check !== null) return this.#taken(floatingInterruption(core, check));
+    const own = this.#ownExternal(masks.external);
+    if (own !== null) return this.#taken(externalInterruption(core, own.code, own.from));
+    const other = interruptions.take({ machineCheck: 0, external: masks.external, io: masks.io });
+    return other !== null && this.#taken(floatingInterruption(core, other));
+  }
+
+  /** External interruptions of this CPU alone, in the order in which they are presented. */
+  #ownExternal(open: number): { readonly code: number; readonly from: number } | null {
+    const isOpen = (bit: bigint): boolean => (open & Number(bit)) !== 0;
+    const [source] = this.#emergency;
+    if (source !== undefined && isOpen(CR0.EMERGENCY_SIGNAL)) {
+      this.#emergency.delete(source);
+      return { code: EXTERNAL.EMERGENCY_SIGNAL, from: source };
+    }
+    if (this.#externalCall !== null && isOpen(CR0.EXTERNAL_CALL)) {
+      const from = this.#externalCall;
+      this.#externalCall = null;
+      return { code: EXTERNAL.EXTERNAL_CALL, from };
+    }
+    const { timers } = this.core;
+    if (isOpen(CR0.CLOCK_COMPARATOR) && timers.isComparatorPending(this.#isComparatorSigned)) {
+      return { code: EXTERNAL.CLOCK_COMPARATOR, from: 0 };
+    }
+    if (isOpen(CR0.CPU_TIMER) && timers.isTimerPending) return { code: EXTERNAL.CPU_TIMER, from: 0 };
+    return null;
+  }
+
+  #execute(left: number): void {
+    const { clock, engine } = this.#options;
+    const due = this.deadline;
+    const budget = due === null ? left : Math.min(left, Math.max(1, due - clock.now));
+    this.#budget = budget;
+    const executed = engine.run(this.context, budget);
+    this.#budget = 0;
+    clock.advance(executed);
+  }
+
+  #taken(taken: Taken): boolean {
+    if (taken === 'stuck') {
+      this.#state = 'check-stop';
+      this.context.stopRequested = true;
+      this.#options.stuck(this);
+    }
+    this.context.stopRequested = true;
+    return taken === 'taken';
+  }
+
+  #program(code: number, ilc: Ilc, details?: ProgramDetails): void {
+    this.#taken(programInterruption(this.core, code, ilc, details));
+  }
+
+  translate(high: number, low: number, access: AccessKind, space: number, size: number, result: Translation): boolean {
+    if (access === 'fetch' && (low & 1) !== 0) {
+      this.#mmu.fault.code = PGM.SPECIFICATION;
+      this.#mmu.fault.access = 'fetch';
+      return false;
+    }
+    return this.#mmu.translate(high, low, access, space, size, result);
+  }
+
+  probe(high: number, low: number, result: Translation): boolean {
+    return (low & 1) === 0 && this.#mmu.probe(high, low, result);
+  }
+
+  deliverFault(): void {
+    const { code, access, teidHigh, teidLow } = this.#mmu.fault;
+    const teid = (BigInt(teidHigh >>> 0) << 32n) | BigInt(teidLow >>> 0);
+    // Of an instruction that could not be fetched the length is not known: it counts as one of two bytes; an odd address has none.
+    const odd = access === 'fetch' && code === PGM.SPECIFICATION;
+    const ilc = odd ? 0 : access === 'fetch' ? 2 : instructionText(this.context).length;
+    this.#program(code, ilc, { teid });
+  }
+
+  trap(cause: number, argument: number): void {
+    if (cause === TRAP.perform) {
+      const { head, tail, length } = instructionText(this.context);
+      this.#perform(head, tail, length);
+      return;
+    }
+    this.#program(cause, instructionText(this.context).length, { dataException: argument });
+  }
+
+  undefinedInstruction(): void {
+    this.#program(PGM.OPERATION, instructionText(this.context).length);
+  }
+
+  helper(helper: number, head: number, tail: number): boolean {
+    const { selections } = this.core;
+    const { stopRequested } = this.context;
+    switch (helper) {
+      case HELPER.perform:
+        this.#perform(head, tail, this.#length);
+        return false;
+      case HELPER.storeClock:
+        return this.#finish(storeClock(this.core, head, this.#access), selections, stopRequested);
+      case CONTROL.svc:
+        this.#taken(supervisorCall(this.core, (head >>> 16) & 0xff, this.#length));
+        return false;
+      case CONTROL.execute:
+        return this.#finish(this.#controls.execute(head, tail), selections, stopRequested);
+    }
+    throw new Error(`no helper ${helper}`);
+  }
+
+  /** Length of what stands at the PSW. */
+  get #length(): 2 | 4 | 6 {
+    return instructionText(this.context).length;
+  }
+
+  #perform(head: number, tail: number, length: 2 | 4 | 6): void {
+    const done = perform(this.context, head, tail);
+    if (done === 'done') this.#advance(length);
+    else if (done === 'fault') this.deliverFault();
+    else if (done !== 'again') this.#program(done.code, length, { dataException: done.dataException });
+  }
+
+  /** @returns whether the engine can go on behind the instruction: nothing changed that it depends on */
+  #finish(answer: ReturnType<Controls['execute']>, selections: number, stopRequested: boolean): boolean {
+    if (answer === 'moved') return false;
+    if (answer === 'fault') {
+      this.deliverFault();
+      return false;
+    }
+    if (typeof answer === 'object') {
+      const length = this.#length;
+      if ('program' in answer) this.#program(answer.program, length);
+      else if ('monitor' in answer) this.#program(PGM.MONITOR_EVENT, length, { monitor: answer.monitor });
+      else this.#taken(loadPsw(this.core, answer.psw.mask, answer.psw.address, answer.length));
+      return false;
+    }
+    this.#controls.setCc(answer);
+    if (this.core.selections === selections && this.context.stopRequested === stopRequested) return true;
+    this.#advance(this.#length);
+    return false;
+  }
+
+  #advance(length: number): void {
+    const bits = this.context.mode.addressBits;
+    this.core.setAddress(BigInt.asUintN(bits, this.context.pc + BigInt(length)));
+  }
+}
