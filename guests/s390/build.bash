@@ -4,6 +4,8 @@ readonly S390_CROSS=s390x-linux-gnu-
 readonly S390_TOOLS=("${S390_CROSS}gcc" "${S390_CROSS}as" "${S390_CROSS}ld" "${S390_CROSS}objcopy")
 readonly S390_ASSEMBLY_GUESTS=(hello)
 readonly S390_C_GUESTS=(timer smp echo disk)
+# The boot loaders of a Secure Execution image.
+readonly S390_LOADERS=(stage3a stage3b)
 readonly S390_C=(
   -std=gnu11 -O2 -ffreestanding -fno-common -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables
   -fno-tree-loop-distribute-patterns -fno-pic -ffp-contract=off -fno-math-errno -Is390/lib -Icrypto -Ikernels -Wall -Wextra -Werror
@@ -15,6 +17,7 @@ readonly S390_GUEST=(
 s390_elfs() {
   local name
   for name in "${S390_ASSEMBLY_GUESTS[@]}" "${S390_C_GUESTS[@]}" smp_z13; do echo "s390/$name.elf"; done
+  for name in "${S390_LOADERS[@]}"; do echo "s390/se-loader/$name.elf"; done
   for name in "${!KERNELS[@]}"; do echo "s390/kernels/$name.elf"; done | sort
 }
 
@@ -34,6 +37,12 @@ s390_build() {
   for name in "${S390_ASSEMBLY_GUESTS[@]}"; do
     "${S390_CROSS}gcc" -march=z10 "${S390_GUEST[@]}" -o "$1/s390/$name.elf" "s390/$name.S"
     finish "$S390_CROSS" "$1/s390/$name.elf"
+  done
+  mkdir -p "$1/s390/se-loader"
+  for name in "${S390_LOADERS[@]}"; do
+    "${S390_CROSS}gcc" "${S390_C[@]}" -march=z10 -m64 -Os -msoft-float -nostdlib -static -no-pie -Wa,--fatal-warnings "${LINK[@]}" \
+      -Wl,--script="s390/se-loader/$name.ld" -o "$1/s390/se-loader/$name.elf" "s390/se-loader/$name.S" "s390/se-loader/$name.c" s390/se-loader/console.c
+    finish "$S390_CROSS" "$1/s390/se-loader/$name.elf"
   done
   for name in "${S390_C_GUESTS[@]}"; do s390_c_guest "$1" "$name" z10 -msoft-float "s390/$name.c"; done
   # The same with the interlocked-access instructions.

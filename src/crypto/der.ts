@@ -32,14 +32,33 @@ export class DerReader {
     return this.#at === this.#bytes.length;
   }
 
+  /** The tag of the next element; undefined at the end. */
+  peek(): number | undefined {
+    return this.#bytes[this.#at];
+  }
+
+  /** The contents of the next element, whatever it is. @throws DerError */
+  any(): DerReader {
+    const tag = this.peek();
+    if (tag === undefined) throw this.#errorAt('no element but the end', this.#at);
+    return this.read(tag);
+  }
+
+  /** The whole next element, with its tag and length, whatever it is. @throws DerError */
+  raw(): Uint8Array {
+    const start = this.#at;
+    this.any();
+    return this.#bytes.subarray(start, this.#at);
+  }
+
   /** The contents of the next element, which must have this tag. @throws DerError */
   read(tag: number): DerReader {
     const start = this.#at;
     const found = this.#bytes[start];
-    if (found === undefined) throw this.#error(`no ${nameOf(tag)} but the end`, start);
-    if (found !== tag) throw this.#error(`${nameOf(found)} instead of ${nameOf(tag)}`, start);
+    if (found === undefined) throw this.#errorAt(`no ${nameOf(tag)} but the end`, start);
+    if (found !== tag) throw this.#errorAt(`${nameOf(found)} instead of ${nameOf(tag)}`, start);
     const { length, at } = this.#length(start + 1);
-    if (length > this.#bytes.length - at) throw this.#error(`${length} bytes pass the end`, start);
+    if (length > this.#bytes.length - at) throw this.#errorAt(`${length} bytes pass the end`, start);
     this.#at = at + length;
     return new DerReader(this.#bytes.subarray(at, at + length), this.#base + at);
   }
@@ -48,8 +67,9 @@ export class DerReader {
   unsigned(): Uint8Array {
     const start = this.#at;
     const { bytes } = this.read(DER_TAG.INTEGER);
-    if (bytes.length === 0 || bytes[0] >= 0x80) throw this.#error('an INTEGER that is empty or negative', start);
-    if (bytes.length > 1 && bytes[0] === 0 && bytes[1] < 0x80) throw this.#error('an INTEGER that is too long', start);
+    if (bytes.length === 0 || bytes[0] >= 0x80) throw this.#errorAt('an INTEGER that is empty or negative', start);
+    if (bytes.length > 1 && bytes[0] === 0 && bytes[1] < 0x80)
+      throw this.#errorAt('an INTEGER that is too long', start);
     return bytes[0] === 0 ? bytes.slice(1) : bytes.slice();
   }
 
@@ -57,7 +77,7 @@ export class DerReader {
   bitString(): DerReader {
     const start = this.#at;
     const { bytes } = this.read(DER_TAG.BIT_STRING);
-    if (bytes[0] !== 0) throw this.#error('a BIT STRING that is not of whole bytes', start);
+    if (bytes[0] !== 0) throw this.#errorAt('a BIT STRING that is not of whole bytes', start);
     return new DerReader(bytes.subarray(1), this.#base + this.#at - bytes.length + 1);
   }
 
@@ -68,28 +88,33 @@ export class DerReader {
 
   /** @throws DerError unless all elements were read */
   end(): void {
-    if (!this.done) throw this.#error('more elements than expected', this.#at);
+    if (!this.done) throw this.#errorAt('more elements than expected', this.#at);
   }
 
   /** Lengths in their shortest form only, as DER asks for (X.690 10.1). */
   #length(at: number): { readonly length: number; readonly at: number } {
     const first = this.#bytes[at];
-    if (first === undefined) throw this.#error('no length', at);
+    if (first === undefined) throw this.#errorAt('no length', at);
     if (first < 0x80) return { length: first, at: at + 1 };
     const count = first - 0x80;
-    if (count < 1 || count > 3) throw this.#error('a length that is indefinite or too long', at);
+    if (count < 1 || count > 3) throw this.#errorAt('a length that is indefinite or too long', at);
     let length = 0;
     for (let i = 1; i <= count; i++) {
       const byte = this.#bytes[at + i];
-      if (byte === undefined) throw this.#error('a length that passes the end', at);
+      if (byte === undefined) throw this.#errorAt('a length that passes the end', at);
       length = length * 256 + byte;
     }
     if (length < 0x80 || length < 256 ** (count - 1))
-      throw this.#error('a length that is not in its shortest form', at);
+      throw this.#errorAt('a length that is not in its shortest form', at);
     return { length, at: at + 1 + count };
   }
 
-  #error(reason: string, at: number): DerError {
+  /** An error about these bytes, for who finds that they are not what they should be. */
+  error(reason: string): DerError {
+    return this.#errorAt(reason, 0);
+  }
+
+  #errorAt(reason: string, at: number): DerError {
     return new DerError(reason, this.#base + at);
   }
 }

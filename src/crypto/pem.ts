@@ -17,7 +17,22 @@ const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 /** The first block of a PEM file. Text around it is ignored. @throws PemError */
 export function readPem(text: string): PemBlock {
   const match = BLOCK.exec(text);
-  if (match === null) throw new PemError('no -----BEGIN …----- and -----END …----- lines: it is no PEM file');
+  if (match === null) throw noBlock();
+  return blockOf(match);
+}
+
+/** All blocks of a PEM file, at least one. @throws PemError */
+export function readPemBlocks(text: string): PemBlock[] {
+  const blocks = [...text.matchAll(new RegExp(BLOCK, 'g'))].map(blockOf);
+  if (blocks.length === 0) throw noBlock();
+  return blocks;
+}
+
+function noBlock(): PemError {
+  return new PemError('no -----BEGIN …----- and -----END …----- lines: it is no PEM file');
+}
+
+function blockOf(match: RegExpMatchArray): PemBlock {
   const [, label = '', body = '', end] = match;
   if (end !== label) throw new PemError(`the block begins as ${label} and ends as ${end}`);
   if (/^\s*Proc-Type:/.test(body)) throw new PemError(`the ${label} is encrypted with a pass phrase: decrypt it first`);
