@@ -30,7 +30,7 @@ export interface S390MachineOptions {
 }
 
 /** Facilities of our CPU, as STFLE tells them. */
-export const FACILITIES = facilityList([
+export const CPU_FACILITIES = [
   'N3',
   'ZARCH_INSTALLED',
   'ZARCH_ACTIVE',
@@ -52,10 +52,10 @@ export const FACILITIES = facilityList([
   'INTERLOCKED_ACCESS_2',
   'ENHANCED_DAT_2',
   'CZAM',
-]);
+] as const;
 
 /** What STIDP says: machine type 2964, which is the z13, and CPU numbers from 0 on. */
-const MACHINE_TYPE = 0x2964n;
+export const MACHINE_TYPE = 0x2964n;
 
 /** A machine of CPUs without SIE: QEMU's `s390-ccw-virtio`, whose one guest has all of it. */
 export class S390Machine {
@@ -90,7 +90,7 @@ export class S390Machine {
           keys,
           index,
           trace,
-          facilities: FACILITIES,
+          facilities: facilityList(CPU_FACILITIES),
           identification: (BigInt(index) << 32n) | (MACHINE_TYPE << 16n),
           peers: {
             flushTranslations: () => {

@@ -85,7 +85,7 @@ export const CONTROL_REGISTERS: Controls = {
   stctg: (w) => storeControl(w, 8),
   spx,
   stpx: (w) => storeAligned(w, 4, BigInt(w.core.prefix)),
-  stap: (w) => storeAligned(w, 2, BigInt(w.core.index)),
+  stap: (w) => storeAligned(w, 2, BigInt(w.core.cpuAddress)),
   stidp: (w) => storeAligned(w, 8, w.core.identification),
   stfl: (w) => {
     // The first word of the list, to the real address that is fixed.

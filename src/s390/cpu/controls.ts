@@ -10,6 +10,7 @@ import { type Control, type ControlAnswer, ControlWork } from './control-work.ts
 import type { Core } from './core.ts';
 import { CpuAccess } from './cpu-access.ts';
 import { SERVICE_INSTRUCTIONS, type ServiceCall, type Services } from './port.ts';
+import type { Sie } from './sie.ts';
 import { type SignalTarget, signalProcessor } from './sigp.ts';
 import { storeSystemInformation } from './stsi.ts';
 import type { HostCall, UltravisorSeat } from './ultravisor-port.ts';
@@ -19,6 +20,7 @@ export interface ControlParts {
   readonly services: () => Services;
   readonly seat: () => UltravisorSeat | null;
   readonly find: (address: number) => SignalTarget | undefined;
+  readonly sie: () => Sie;
 }
 
 /** Control instructions that a program in problem state may issue; some look for authority themselves. */
@@ -108,6 +110,8 @@ class CallOfHost extends CpuAccess implements HostCall {
 export class Controls {
   readonly #core: Core;
   readonly #parts: ControlParts;
+  /** The one that was executed last. */
+  #current: ControlWork | null = null;
 
   constructor(core: Core, parts: ControlParts) {
     this.#core = core;
@@ -127,6 +131,21 @@ export class Controls {
     if (name === 'uvc' && (head & 0xff00) !== 0) return { program: PGM.SPECIFICATION };
     if (core.isProblemState && !IN_PROBLEM_STATE.has(name)) return { program: PGM.PRIVILEGED_OPERATION };
     const work = new ControlWork(core, instruction, head, tail);
+    this.#current = work;
+    const sie = this.#parts.sie();
+    const intercepted = sie.guest === null ? null : sie.intercept(work);
+    return intercepted ?? this.perform(work);
+  }
+
+  /** Does the instruction at hand as SIE does it for any guest. */
+  again(): ControlAnswer {
+    if (this.#current === null) throw new Error('no instruction is at hand');
+    return this.perform(this.#current);
+  }
+
+  /** Does an instruction that is nobody else's business. */
+  perform(work: ControlWork): ControlAnswer {
+    const { name, core } = work;
     const own = OWN.get(name);
     if (own !== undefined) return own(work);
     switch (name) {
@@ -136,6 +155,8 @@ export class Controls {
         return storeSystemInformation(work, this.#parts.services().virtualMachine);
       case 'diag':
         return this.#diagnose(work);
+      case 'sie':
+        return this.#parts.sie().start(work);
       case 'uvc':
         return this.#parts.seat()?.call(new CallOfHost(core, work)) ?? { program: PGM.OPERATION };
     }

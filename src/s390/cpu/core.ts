@@ -72,6 +72,10 @@ export class Core {
   readonly identification: bigint;
   /** What keeps the translations of one world apart from another's: a guest under SIE has a name of its own. */
   world = '';
+  /** What STAP stores: a guest under SIE has an address of its own. */
+  cpuAddress: number;
+  /** Every change of what the program is open for stops the run loop: somebody is to hear of it. */
+  watchMasks = false;
   /** How often what selects code and translations has changed: whoever executed code before must look again. */
   selections = 0;
   readonly #waitBegins: () => void;
@@ -81,6 +85,7 @@ export class Core {
   constructor(parts: CoreParts) {
     this.context = parts.context;
     this.index = parts.index;
+    this.cpuAddress = parts.index;
     this.mmu = parts.mmu;
     this.hardware = parts.hardware;
     this.keys = parts.keys;
@@ -186,7 +191,7 @@ export class Core {
     const changed = before ^ mask;
     if ((changed & SELECTING) !== 0n) this.#select();
     // What was masked may be due now: the run loop looks.
-    if ((changed & mask & MASKS) !== 0n) this.context.stopRequested = true;
+    if ((changed & MASKS & (this.watchMasks ? MASKS : mask)) !== 0n) this.context.stopRequested = true;
     if ((mask & PSW.WAIT) !== 0n) this.#waitBegins();
   }
 

@@ -4,16 +4,22 @@ import type { Engine } from '../../engine/engine.ts';
 import { CONTEXT } from '../../engine/layout.ts';
 import type { RealMemory } from '../../machine/memory.ts';
 import type { MachineClock, ScheduledCpu } from '../../machine/scheduler.ts';
+import type { RealAddress } from '../../machine/types.ts';
 import type { TraceSink } from '../../trace/events.ts';
 import { CR0, EXTERNAL, LOWCORE, PGM, PSW } from '../abi.ts';
 import { CONTROL } from '../isa/control-helpers.ts';
 import { HELPER, TRAP } from '../isa/helpers.ts';
 import { modeOf, type S390Mode } from '../isa/mode.ts';
 import { instructionText, perform } from '../isa/perform.ts';
+import { halves } from '../isa/work.ts';
 import { HardwareAccess, MachineStorage } from './absolute-storage.ts';
+import type { ControlAnswer } from './control-work.ts';
 import { Controls } from './controls.ts';
 import { Core, type CorePeers } from './core.ts';
 import { CpuAccess } from './cpu-access.ts';
+import { Dat } from './dat.ts';
+import { GuestCpuPort } from './guest-port.ts';
+import type { NativeLevel } from './host-port.ts';
 import {
   externalInterruption,
   floatingInterruption,
@@ -26,8 +32,11 @@ import {
   type Taken,
 } from './interruptions.ts';
 import { Mmu } from './mmu.ts';
-import type { CpuState, Services } from './port.ts';
+import { NATIVE_INSTRUCTIONS, NativeHost } from './native-host.ts';
+import type { CpuState, InterruptionMasks, Services } from './port.ts';
 import { isDisabledWait } from './psw.ts';
+import { type RunningGuest, Sie, TIMER_INTERRUPTIONS } from './sie.ts';
+import { HOST_EXCEPTION } from './sie-storage.ts';
 import type { SignalTarget } from './sigp.ts';
 import { storeStatus } from './status.ts';
 import type { StorageKeys } from './storage-keys.ts';
@@ -52,6 +61,10 @@ export interface S390CpuOptions {
   /** What stands around the CPUs. Asked when it is needed: it is made after them. */
   readonly services: () => Services;
   readonly seat: () => UltravisorSeat | null;
+  /** Native code in the host's place. */
+  readonly native?: NativeLevel;
+  /** Prefix area to begin with; 0 by default. */
+  readonly prefix?: number;
   /** A wait that nothing can end; the PSW has it. */
   readonly disabledWait: (cpu: S390Cpu) => void;
   /** The CPU cannot go on: no prefix area, or an invalid program new PSW. */
@@ -73,6 +86,8 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
   readonly #mmu: Mmu;
   readonly #controls: Controls;
   readonly #access: CpuAccess;
+  readonly #sie: Sie;
+  readonly #native: NativeHost | null;
   #state: CpuState = 'stopped';
   #waiting = false;
   #restartPending = false;
@@ -107,12 +122,30 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
       identification: options.identification,
     });
     this.core.initialReset();
+    this.core.prefix = options.prefix ?? 0;
     this.#access = new CpuAccess(this.core);
     this.#controls = new Controls(this.core, {
       services: options.services,
       seat: options.seat,
       find: (address) => peers.find(address),
+      sie: () => this.#sie,
     });
+    this.#sie = new Sie(this.core, {
+      memory,
+      machineStorage: this.machineStorage,
+      tod: options.tod,
+      seat: options.seat,
+      port: (secure) => new GuestCpuPort(this.core, secure, () => this.#controls.again()),
+      interpret: (work) => this.#controls.perform(work),
+    });
+    const { native } = options;
+    this.#native =
+      native === undefined
+        ? null
+        : new NativeHost(this.core, native, {
+            flushTranslations: () => peers.flushTranslations(),
+            signal: (cpu) => peers.find(cpu)?.emergency(index),
+          });
   }
 
   get index(): number {
@@ -203,6 +236,16 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
     return done;
   }
 
+  /** Where the host's tables under an address-space-control element lead: no protection, no check of who owns a page, nothing remembered. */
+  translateHost(asce: bigint, address: bigint): { readonly absolute: RealAddress } | { readonly code: number } {
+    const [high, low] = halves(asce);
+    const dat = new Dat(this.machineStorage, this.context.store.view);
+    dat.controls.enhanced = true;
+    return dat.translate({ high, low }, ...halves(address))
+      ? { absolute: dat.address as RealAddress }
+      : { code: dat.code };
+  }
+
   /** Starts with this PSW, all else as it is. */
   place(mask: bigint, address: bigint): void {
     this.start();
@@ -230,17 +273,11 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
 
   get deadline(): number | null {
     if (this.stopped) return null;
-    const { timers, masks } = { timers: this.core.timers, masks: this.core.masks };
-    const comparator = (masks.external & Number(CR0.CLOCK_COMPARATOR)) !== 0;
-    const timer = (masks.external & Number(CR0.CPU_TIMER)) !== 0;
-    const own = timers.deadline(comparator, timer, this.#isComparatorSigned);
-    const device = this.#options.services().deadline;
-    if (own === null) return device;
-    return device === null ? own : Math.min(own, device);
-  }
-
-  get #isComparatorSigned(): boolean {
-    return (this.core.cr(0) & CR0.CLOCK_COMPARATOR_SIGN) !== 0n;
+    const { guest } = this.#sie;
+    const own = timersDue(this.core.timers, this.core.masks.external, this.core.cr(0));
+    const host = guest === null ? null : timersDue(guest.hostTimers, hostMasks(guest).external, guest.host.cr[0] ?? 0n);
+    const times = [own, host, this.#options.services().deadline].filter((time) => time !== null);
+    return times.length === 0 ? null : Math.min(...times);
   }
 
   run(budget: number): number {
@@ -253,19 +290,88 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
   }
 
   /**
-   * What happens between two instructions: the CPU takes an interruption, or wakes up.
+   * What happens between two instructions: the CPU takes an interruption, or wakes up, and native code that has control runs.
    * @returns whether there is an instruction to execute
    */
   settle(): boolean {
     if (this.stopped) return false;
     const services = this.#options.services();
     services.poll();
+    while (this.#sie.guest !== null) if (!this.#settleGuest(this.#sie.guest, services)) break;
+    if (this.#sie.guest !== null) return !this.stopped;
     for (let taken = true; taken; ) taken = this.#takeInterruption(services);
     if (this.stopped) return false;
     if (this.#waiting && !this.core.pswHas(PSW.WAIT)) this.#waiting = false;
+    if (this.#native?.pending === true) {
+      this.#native.run();
+      this.#options.clock.advance(NATIVE_INSTRUCTIONS);
+      return this.settle();
+    }
     if (!this.#waiting) return true;
     if (isDisabledWait(this.core.pswMask)) this.#options.disabledWait(this);
     return false;
+  }
+
+  /**
+   * The same while SIE runs a guest.
+   * @returns whether to look again: SIE has ended, or the guest has taken an interruption
+   */
+  #settleGuest(guest: RunningGuest, { interruptions }: Services): boolean {
+    const masks = hostMasks(guest);
+    const own = this.#ownExternal(masks.external, guest.hostTimers, guest.host.cr[0] ?? 0n, false);
+    if (this.#restartPending || own !== null || interruptions.due(masks)) {
+      this.#sie.interrupted();
+      return true;
+    }
+    if (this.#timerInterruptsGuest()) return true;
+    if (this.core.pswHas(PSW.WAIT)) {
+      this.#answer(this.#sie.wait());
+      return true;
+    }
+    this.#waiting = false;
+    const heard = this.#sie.look();
+    if (heard === null) return false;
+    this.#answer(heard);
+    return true;
+  }
+
+  /** A guest's timers interrupt it without the host. @returns whether something happened */
+  #timerInterruptsGuest(): boolean {
+    const { core } = this;
+    const pending = this.#timerOf(core.masks.external);
+    if (pending === null) return false;
+    if (!this.#sie.canInterrupt) {
+      this.#hostException();
+      return true;
+    }
+    this.#taken(externalInterruption(core, pending.code));
+    if (this.#sie.guest === null) return true;
+    const again = this.#timerOf(core.masks.external);
+    if (again?.code === pending.code) this.#answer(this.#sie.externalLoop(pending.code));
+    return true;
+  }
+
+  #timerOf(open: number): { readonly code: number } | null {
+    const { timers } = this.core;
+    const due = TIMER_INTERRUPTIONS.find(({ code, bit }) => {
+      if ((open & bit) === 0) return false;
+      return code === EXTERNAL.CPU_TIMER
+        ? timers.isTimerPending
+        : timers.isComparatorPending(isSigned(this.core.cr(0)));
+    });
+    return due ?? null;
+  }
+
+  /** What an event of the guest's came to, outside of an instruction. */
+  #answer(answer: ControlAnswer): void {
+    if (answer === 'fault') this.deliverFault();
+    else if (typeof answer === 'object' && 'program' in answer) this.#program(answer.program, this.#length);
+  }
+
+  /** SIE ends with an interruption of the host's, by an access of the guest's. */
+  #hostException(): void {
+    const { code, teid } = this.#sie.hostException();
+    this.#program(code, 4, { teid });
   }
 
   /** Takes the one that comes first, if some is due (8.4). */
@@ -279,27 +385,34 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
     const { masks } = core;
     const check = interruptions.take({ machineCheck: masks.machineCheck, external: 0, io: 0 });
     if (check !== null) return this.#taken(floatingInterruption(core, check));
-    const own = this.#ownExternal(masks.external);
+    const own = this.#ownExternal(masks.external, core.timers, core.cr(0), true);
     if (own !== null) return this.#taken(externalInterruption(core, own.code, own.from));
     const other = interruptions.take({ machineCheck: 0, external: masks.external, io: masks.io });
     return other !== null && this.#taken(floatingInterruption(core, other));
   }
 
-  /** External interruptions of this CPU alone, in the order in which they are presented. */
-  #ownExternal(open: number): { readonly code: number; readonly from: number } | null {
+  /**
+   * External interruptions of this CPU alone, in the order in which they are presented.
+   * @param takes whether it is taken off what is pending
+   */
+  #ownExternal(
+    open: number,
+    timers: Timers,
+    cr0: bigint,
+    takes: boolean,
+  ): { readonly code: number; readonly from: number } | null {
     const isOpen = (bit: bigint): boolean => (open & Number(bit)) !== 0;
     const [source] = this.#emergency;
     if (source !== undefined && isOpen(CR0.EMERGENCY_SIGNAL)) {
-      this.#emergency.delete(source);
+      if (takes) this.#emergency.delete(source);
       return { code: EXTERNAL.EMERGENCY_SIGNAL, from: source };
     }
     if (this.#externalCall !== null && isOpen(CR0.EXTERNAL_CALL)) {
       const from = this.#externalCall;
-      this.#externalCall = null;
+      if (takes) this.#externalCall = null;
       return { code: EXTERNAL.EXTERNAL_CALL, from };
     }
-    const { timers } = this.core;
-    if (isOpen(CR0.CLOCK_COMPARATOR) && timers.isComparatorPending(this.#isComparatorSigned)) {
+    if (isOpen(CR0.CLOCK_COMPARATOR) && timers.isComparatorPending(isSigned(cr0))) {
       return { code: EXTERNAL.CLOCK_COMPARATOR, from: 0 };
     }
     if (isOpen(CR0.CPU_TIMER) && timers.isTimerPending) return { code: EXTERNAL.CPU_TIMER, from: 0 };
@@ -317,17 +430,20 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
   }
 
   #taken(taken: Taken): boolean {
-    if (taken === 'stuck') {
-      this.#state = 'check-stop';
-      this.context.stopRequested = true;
-      this.#options.stuck(this);
-    }
     this.context.stopRequested = true;
-    return taken === 'taken';
+    if (taken === 'taken') return true;
+    if (this.#sie.guest !== null) {
+      this.#answer(this.#sie.programLoop());
+      return false;
+    }
+    this.#state = 'check-stop';
+    this.#options.stuck(this);
+    return false;
   }
 
   #program(code: number, ilc: Ilc, details?: ProgramDetails): void {
-    this.#taken(programInterruption(this.core, code, ilc, details));
+    if (this.#sie.guest !== null && !this.#sie.canInterrupt) this.#hostException();
+    else this.#taken(programInterruption(this.core, code, ilc, details));
   }
 
   translate(high: number, low: number, access: AccessKind, space: number, size: number, result: Translation): boolean {
@@ -345,6 +461,10 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
 
   deliverFault(): void {
     const { code, access, teidHigh, teidLow } = this.#mmu.fault;
+    if (code === HOST_EXCEPTION) {
+      this.#hostException();
+      return;
+    }
     const teid = (BigInt(teidHigh >>> 0) << 32n) | BigInt(teidLow >>> 0);
     // Of an instruction that could not be fetched the length is not known: it counts as one of two bytes; an odd address has none.
     const odd = access === 'fetch' && code === PGM.SPECIFICATION;
@@ -375,7 +495,8 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
       case HELPER.storeClock:
         return this.#finish(storeClock(this.core, head, this.#access), selections, stopRequested);
       case CONTROL.svc:
-        this.#taken(supervisorCall(this.core, (head >>> 16) & 0xff, this.#length));
+        if (this.#sie.guest !== null && !this.#sie.canInterrupt) this.#hostException();
+        else this.#taken(supervisorCall(this.core, (head >>> 16) & 0xff, this.#length));
         return false;
       case CONTROL.execute:
         return this.#finish(this.#controls.execute(head, tail), selections, stopRequested);
@@ -419,4 +540,24 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
     const bits = this.context.mode.addressBits;
     this.core.setAddress(BigInt.asUintN(bits, this.context.pc + BigInt(length)));
   }
+}
+
+const isSigned = (cr0: bigint): boolean => (cr0 & CR0.CLOCK_COMPARATOR_SIGN) !== 0n;
+
+/** When a timer interrupts a program that is open for these external interruptions. */
+function timersDue(timers: Timers, open: number, cr0: bigint): number | null {
+  const comparator = (open & Number(CR0.CLOCK_COMPARATOR)) !== 0;
+  const timer = (open & Number(CR0.CPU_TIMER)) !== 0;
+  return timers.deadline(comparator, timer, isSigned(cr0));
+}
+
+/** What the host of a guest is open for. */
+function hostMasks({ host }: RunningGuest): InterruptionMasks {
+  const low = (n: number, bit: bigint): number =>
+    (host.pswMask & bit) === 0n ? 0 : Number((host.cr[n] ?? 0n) & 0xffffffffn);
+  return {
+    machineCheck: low(14, PSW.MACHINE_CHECK),
+    external: low(0, PSW.EXTERNAL),
+    io: low(6, PSW.IO) >>> 24,
+  };
 }

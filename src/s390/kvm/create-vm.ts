@@ -48,6 +48,7 @@ export function createVm(kvm: KvmState, spec: VmSpec): Vm {
     sca,
     vcpus: cpus,
     secure: null,
+    wasSecure: false,
     serviceMasked: false,
     dumping: false,
     end: null,
@@ -78,6 +79,7 @@ function newVcpu(kvm: KvmState, vm: Vm, id: number, sie: SieBlock): Vcpu {
     ar: new Array<number>(16).fill(0),
     fpc: 0,
     pending: noInterruptions(),
+    kicked: false,
     inBetween: false,
     secure: null,
   };

@@ -64,6 +64,9 @@ export class Kvm implements NativeLevel {
   readonly #prefixes: readonly RealAddress[];
   readonly #tod: () => bigint;
   readonly #kick: () => void;
+  #entries = 0;
+  /** A CPU is in the hypervisor. */
+  #inside = false;
 
   /** Writes the host's prefix areas. @throws RangeError if there is no storage for control blocks */
   constructor(options: KvmOptions) {
@@ -107,6 +110,17 @@ export class Kvm implements NativeLevel {
     return this.#state.storage.free;
   }
 
+  /** Whether the first CPU is through with what has to be done before there are others. */
+  get booted(): boolean {
+    const [first] = this.#state.cpus;
+    return this.#entries > 0 && first?.jobs.every(({ kind }) => kind !== 'boot') === true;
+  }
+
+  /** How often a CPU entered the hypervisor. */
+  get entries(): number {
+    return this.#entries;
+  }
+
   get statistics(): KvmStatistics {
     return this.#state.statistics;
   }
@@ -129,7 +143,7 @@ export class Kvm implements NativeLevel {
   createVm(spec: VmSpec, makeUserSpace: (vm: Vm, platform: VmPlatform) => UserSpace): Vm {
     const vm = createVm(this.#state, spec);
     this.#state.vms.push(vm);
-    const user = makeUserSpace(vm, new VmPlatform(vm, { tod: this.#tod, notice: this.#kick }));
+    const user = makeUserSpace(vm, new VmPlatform(vm, { tod: this.#tod, notice: () => this.#notice(vm) }));
     this.#state.userSpace.set(vm.id, user);
     startVcpu(vm.vcpus[0] as Vcpu, user.load());
     return vm;
@@ -146,6 +160,14 @@ export class Kvm implements NativeLevel {
   }
 
   enter(port: RegisterPort, address: number): Stub {
+    this.#entries += 1;
+    this.#inside = true;
+    const stub = this.#enter(port, address);
+    this.#inside = false;
+    return stub;
+  }
+
+  #enter(port: RegisterPort, address: number): Stub {
     const kvm = this.#state;
     const cpu = kvm.cpus[port.cpu];
     if (cpu === undefined) throw new Error(`the host has no CPU ${port.cpu}`);
@@ -157,6 +179,12 @@ export class Kvm implements NativeLevel {
     if (address === ENTRIES.restart) this.#boot(ctx);
     else cpu.jobs.push(exitJob(vcpu, this.#cause(port, address, vcpu)));
     return run(ctx, { uvc: null, value: 0 });
+  }
+
+  /** An interruption of a device's: whoever could take it has to look, and outside of the hypervisor the CPUs have to come into it first. */
+  #notice(vm: Vm): void {
+    for (const vcpu of vm.vcpus) vcpu.kicked = true;
+    if (!this.#inside) this.#kick();
   }
 
   /** The host's first instruction on a CPU. */
@@ -211,13 +239,28 @@ function run(ctx: Ctx, first: Result): Stub {
         remove(cpu.jobs, job);
         loadRegisters(port, step.vcpu);
         cpu.inSie = true;
+        step.vcpu.vm.wasSecure = step.vcpu.secure !== null;
         kvm.hooks.entering?.(ctx, step.vcpu);
+        signalKicked(ctx);
         return 'sie';
       case 'wait':
         remove(cpu.jobs, job);
+        signalKicked(ctx);
         return 'wait';
     }
   }
+}
+
+/** Has other CPUs look again at what concerns their vCPUs. Of this CPU's own has just been looked at. */
+function signalKicked({ kvm, port, cpu }: Ctx): void {
+  const targets = new Set<number>();
+  for (const vm of kvm.vms) {
+    for (const vcpu of vm.vcpus) {
+      if (vcpu.kicked && vcpu.cpu !== cpu.index) targets.add(vcpu.cpu);
+      vcpu.kicked = false;
+    }
+  }
+  for (const target of targets) port.signal(target);
 }
 
 /** A job may have pushed others above itself before it was done. */

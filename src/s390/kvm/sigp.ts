@@ -41,18 +41,22 @@ function signal(source: Vcpu, target: Vcpu, order: number, parameter: number): S
     case SIGP.EXTERNAL_CALL:
       if (target.pending.externalCall !== null) return { cc: 1, status: SIGP_STATUS.EXTERNAL_CALL_PENDING };
       target.pending.externalCall = source.id;
+      target.kicked = true;
       return ACCEPTED;
     case SIGP.EMERGENCY_SIGNAL:
       target.pending.emergency.add(source.id);
+      target.kicked = true;
       return ACCEPTED;
     case SIGP.START:
       if (target.state !== 'stopped') return ACCEPTED;
       return start(target);
     case SIGP.STOP:
       target.pending.stop = true;
+      target.kicked = true;
       return ACCEPTED;
     case SIGP.RESTART:
       target.pending.restart = true;
+      target.kicked = true;
       return target.state === 'stopped' ? start(target) : ACCEPTED;
     case SIGP.INITIAL_CPU_RESET:
     case SIGP.CPU_RESET:
@@ -81,9 +85,8 @@ function reset(target: Vcpu, kind: 'normal' | 'initial'): SigpResult {
 
 function setPrefix(target: Vcpu, parameter: number): SigpResult {
   const prefix = parameter & 0x7fffe000;
-  if (target.secure !== null) return { cc: 1, status: SIGP_STATUS.INCORRECT_STATE };
+  if (target.secure !== null || target.state !== 'stopped') return { cc: 1, status: SIGP_STATUS.INCORRECT_STATE };
   if (prefix + 0x2000 > target.vm.size) return { cc: 1, status: SIGP_STATUS.INVALID_PARAMETER };
-  if (target.state !== 'stopped') return { cc: 1, status: SIGP_STATUS.INCORRECT_STATE };
   target.sie.setPrefix(prefix);
   return ACCEPTED;
 }

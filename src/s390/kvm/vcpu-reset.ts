@@ -34,6 +34,7 @@ export function startVcpu(vcpu: Vcpu, { mask, address }: EntryState): void {
 }
 
 export function setOperating(vcpu: Vcpu): void {
+  vcpu.kicked = true;
   vcpu.state = 'operating';
   vcpu.sie.setFlag('STOPPED', false);
 }

@@ -33,6 +33,8 @@ export interface Vcpu {
   fpc: number;
   /** Interruptions of its own that are pending. */
   readonly pending: PendingLocal;
+  /** Its physical CPU has to look at it again, and was not told yet. */
+  kicked: boolean;
   /** An exit has left an instruction half done: nothing may be injected before the next one (case 5). */
   inBetween: boolean;
   /** Protected: handle and donated storage, and the SIDA. */
@@ -68,6 +70,8 @@ export interface Vm {
   readonly vcpus: readonly Vcpu[];
   /** Protected: the secure configuration. */
   secure: SecureVm | null;
+  /** It ran protected the last time that it could run. */
+  wasSecure: boolean;
   /** Service-signal interruptions with an SCCB wait for the notification of SERVC (4.9). */
   serviceMasked: boolean;
   /** A dump is under way: no CPU may run. */

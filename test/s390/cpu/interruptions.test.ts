@@ -15,9 +15,15 @@ function program(machine: ProgramMachine): { code: number; ilc: number; at: numb
   };
 }
 
-describe.each([false, true])('interruptions (Principles of Operation, chapter 6), interpreted: %s', (interpret) => {
+describe.each([
+  { interpret: false, sie: false },
+  { interpret: true, sie: false },
+  { interpret: false, sie: true },
+  { interpret: true, sie: true },
+])('interruptions (Principles of Operation, chapter 6), %o', (how) => {
   test('SVC stores its number and the address behind it', () => {
-    const m = new ProgramMachine('0a2a', { interpret }).run();
+    const m = new ProgramMachine('0a2a', how);
+    m.run();
     expect(m.end).toBe(0xc0n);
     expect([m.get(LOWCORE.SVC_ILC, 2), m.get(LOWCORE.SVC_CODE, 2)]).toEqual([2n, 0x2an]);
     expect(m.get(LOWCORE.SVC_OLD + 8, 8)).toBe(BigInt(START + 2));
@@ -34,18 +40,18 @@ describe.each([false, true])('interruptions (Principles of Operation, chapter 6)
     const mask = name.includes('problem') ? 0x0001000180000000n : 0x180000000n;
     // LLILF has no storage operand: register 1 is beyond storage.
     const text = code.replace('c01900000000', 'c01f70000000');
-    expect(program(new ProgramMachine(text, { interpret, mask }))).toEqual(expected);
+    expect(program(new ProgramMachine(text, { ...how, mask }))).toEqual(expected);
   });
 
   test('an odd branch target: the old PSW has it, and no length', () => {
     // LARL counts halfwords, so the odd address comes from LA.
-    const m = new ProgramMachine('4110 0123 07f1', { interpret });
+    const m = new ProgramMachine('4110 0123 07f1', how);
     expect(program(m)).toEqual({ code: PGM.SPECIFICATION, ilc: 0, at: 0x123 - START });
   });
 
   test('a page that is not there nullifies, and the TEID says where (8.3, 3.3)', () => {
     // LCTLG 1,1,0x200; LPSWE 0x210: DAT on, at the same address.
-    const m = new ProgramMachine('eb11 0200 002f b2b2 0210 0700 5810 3000', { interpret });
+    const m = new ProgramMachine('eb11 0200 002f b2b2 0210 0700 5810 3000', how);
     m.put(0x200, 0x40000n | 0x3n);
     m.put(0x210, 0x0400000180000000n);
     m.put(0x218, BigInt(START + 12));
@@ -59,21 +65,20 @@ describe.each([false, true])('interruptions (Principles of Operation, chapter 6)
 
   test('low-address protection refuses stores to the first 512 bytes (8.3)', () => {
     // LCTLG 0,0,0x200; ST 1,0x100.
-    const m = new ProgramMachine('eb00 0200 002f 5010 0100', { interpret });
+    const m = new ProgramMachine('eb00 0200 002f 5010 0100', how);
     m.put(0x200, 1n << 28n);
     expect(program(m)).toEqual({ code: PGM.PROTECTION, ilc: 4, at: 10 });
   });
 
-  test('an invalid program new PSW is a check-stop', () => {
-    const m = new ProgramMachine('0000', { interpret });
+  test('an invalid program new PSW is a crash: a check-stop, or under SIE interception 8', () => {
+    const m = new ProgramMachine('0000', how);
     m.put(0x1d0, 0x8000000000000000n);
-    m.run();
+    expect(m.run()).toEqual({ kind: 'crashed', detail: 'CPU 0: the program new PSW is invalid' });
     expect(m.end).toBeNull();
-    expect(m.machine.cpus[0]?.state).toBe('check-stop');
   });
 
   test('an invalid PSW that LPSWE loads is a specification exception with the invalid PSW as the old one', () => {
-    const m = new ProgramMachine('b2b2 0200', { interpret });
+    const m = new ProgramMachine('b2b2 0200', how);
     m.put(0x200, 0x0008000180000000n);
     m.put(0x208, 0x1234n);
     m.run();

@@ -1,84 +1,99 @@
-import type { ServiceHandler } from '../../../src/s390/cpu/port.ts';
+import { HostView } from '../../../src/machine/host-view.ts';
+import type { MachineOutcome } from '../../../src/machine/run-report.ts';
+import type { RealAddress } from '../../../src/machine/types.ts';
+import type { Platform, ServiceHandler } from '../../../src/s390/cpu/port.ts';
+import { S390HostMachine } from '../../../src/s390/host-machine.ts';
+import type { UserSpace } from '../../../src/s390/kvm/user-space.ts';
 import { S390Machine } from '../../../src/s390/machine.ts';
 
 /** Where a program lies and is entered. */
 export const START = 0x10000;
 const MEMORY = 0x20_0000;
+const LIMIT = 100_000;
 
-/** A machine with nothing around its CPUs, which runs code of a few instructions until a disabled wait. */
+/** Addresses of the waits that new PSWs lead to. */
+const WAITS = { 416: 0xa0n, 432: 0xb0n, 448: 0xc0n, 464: 0xd0n, 480: 0xe0n, 496: 0xf0n };
+
+export interface ProgramOptions {
+  readonly interpret?: boolean;
+  readonly sie?: boolean;
+  /** Of the first PSW. */
+  readonly mask?: bigint;
+}
+
+/** A machine with nothing around its CPUs, which runs code of a few instructions until a disabled wait: without SIE, or as a guest of our KVM. */
 export class ProgramMachine {
-  readonly machine: S390Machine;
   /** Address of the disabled wait that ended it. */
   end: bigint | null = null;
+  /** Storage when it ended. */
+  #last: Uint8Array | null = null;
+  readonly #run: () => MachineOutcome;
+  readonly #read: (address: number, length: number) => Uint8Array;
+  readonly #write: (address: number, bytes: Uint8Array) => void;
 
-  /**
-   * @param code instructions in hexadecimal, blanks ignored
-   * @param interpret instead of translating
-   */
-  constructor(code: string, { interpret = false, mask = 0x180000000n, cpus = 1 } = {}) {
-    const none = new Map<string, ServiceHandler>();
-    this.machine = new S390Machine({
-      name: 'program',
-      memory: MEMORY,
-      cpus,
-      interpret,
-      trace: null,
-      makeUserSpace: (platform, view) => ({
-        services: {
-          instructions: none,
-          diagnose: new Map(),
-          interruptions: { due: () => false, take: () => null },
-          poll: () => {},
-          deadline: null,
-          virtualMachine: null,
-        },
-        subsystemReset: () => {},
-        load: () => {
-          view.write(START as Parameters<typeof view.write>[0], bytesOf(code));
-          return { mask, address: BigInt(START) };
-        },
-        disabledWait: (_, address) => {
-          this.end = address;
-          platform.finish('poweroff', 'disabled wait');
-        },
-        protectedBlock: null,
-      }),
+  /** @param code instructions in hexadecimal, blanks ignored */
+  constructor(code: string, { interpret = false, sie = false, mask = 0x180000000n }: ProgramOptions = {}) {
+    const user = (platform: Platform): UserSpace => ({
+      services: {
+        instructions: new Map<string, ServiceHandler>(),
+        diagnose: new Map(),
+        interruptions: { due: () => false, take: () => null },
+        poll: () => {},
+        deadline: null,
+        virtualMachine: null,
+      },
+      subsystemReset: () => {},
+      load: () => ({ mask, address: BigInt(START) }),
+      disabledWait: (_, address) => {
+        this.end = address;
+        // A VM that has ended gives its storage back.
+        this.#last = this.#read(0, MEMORY);
+        platform.finish('poweroff', 'disabled wait');
+      },
+      protectedBlock: null,
     });
+    if (sie) {
+      const machine = new S390HostMachine({
+        guests: [{ name: 'program', memory: MEMORY, cpus: 1, makeUserSpace: user }],
+        cpus: 1,
+        interpret,
+        trace: null,
+        makeUltravisor: null,
+      });
+      const [vm] = machine.vms;
+      if (vm === undefined) throw new Error('a VM was asked for');
+      this.#run = () => machine.run(LIMIT);
+      this.#read = (address, length) => machine.kvm.guests.read(vm, address, length) as Uint8Array;
+      this.#write = (address, bytes) => machine.kvm.guests.write(vm, address, bytes);
+    } else {
+      const options = { name: 'program', memory: MEMORY, cpus: 1, interpret, trace: null, makeUserSpace: user };
+      const machine = new S390Machine(options);
+      const view = new HostView(machine.memory, { agent: 'vmm', secure: false }, null, () => 0n);
+      this.#run = () => machine.run(LIMIT);
+      this.#read = (address, length) => view.read(address as RealAddress, length);
+      this.#write = (address, bytes) => view.write(address as RealAddress, bytes);
+    }
+    this.#write(START, bytesOf(code));
     // Every class of interruption ends in a wait whose address tells which.
-    for (const [at, name] of [
-      [0x1a0, 0xa0],
-      [0x1b0, 0xb0],
-      [0x1c0, 0xc0],
-      [0x1d0, 0xd0],
-      [0x1e0, 0xe0],
-      [0x1f0, 0xf0],
-    ] as const) {
-      this.put(at, 0x0002000180000000n);
-      this.put(at + 8, BigInt(name));
+    for (const [at, address] of Object.entries(WAITS)) {
+      this.put(Number(at), 0x0002000180000000n);
+      this.put(Number(at) + 8, address);
     }
   }
 
   put(address: number, value: bigint): void {
-    const view = this.machine.memory.store.view;
-    view.setBigUint64(this.#host(address), value);
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigUint64(0, value);
+    this.#write(address, bytes);
   }
 
   get(address: number, bytes: 1 | 2 | 4 | 8): bigint {
-    const view = this.machine.memory.store.view;
-    const at = this.#host(address);
-    if (bytes === 8) return view.getBigUint64(at);
-    return BigInt(bytes === 4 ? view.getUint32(at) : bytes === 2 ? view.getUint16(at) : view.getUint8(at));
+    const read = this.#last?.subarray(address, address + bytes) ?? this.#read(address, bytes);
+    return read.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
   }
 
-  run(): this {
-    this.machine.run(100_000);
-    return this;
-  }
-
-  #host(address: number): number {
-    const [region] = this.machine.memory.regions;
-    if (region === undefined) throw new Error('a machine has RAM');
-    return region.host + address;
+  run(): MachineOutcome {
+    return this.#run();
   }
 }
 
