@@ -11,6 +11,8 @@
  * @module
  */
 import type { PkvmProfile } from './arm64/abi.ts';
+import type { Attack as ArmAttack } from './arm64/kvm/hostile/attack.ts';
+import type { Hostile as ArmHostile } from './arm64/kvm/hostile/hostile.ts';
 import { ArmMachine } from './arm64/machine.ts';
 import { PkvmMachine } from './arm64/pkvm-machine.ts';
 import { defaultProvider } from './crypto/default.ts';
@@ -32,6 +34,7 @@ import type { EsmScope } from './powerpc/ultravisor/context.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
 import type { TraceSink } from './trace/events.ts';
 
+export { ARM_ATTACKS } from './arm64/kvm/hostile/catalog.ts';
 export type { CryptoProvider } from './crypto/provider.ts';
 export { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 export { type DiskBackend, DiskError, MemoryDisk, SECTOR_BYTES } from './devices/disk.ts';
@@ -44,7 +47,7 @@ export { chromeTrace } from './trace/chrome.ts';
 export type { TraceEvent, TraceSink } from './trace/events.ts';
 export { JsonLinesTrace } from './trace/json-lines.ts';
 export { MemoryTrace } from './trace/memory.ts';
-export type { ImageFile, PageCipher, PkvmProfile, SecurePfns };
+export type { ArmAttack, ImageFile, PageCipher, PkvmProfile, SecurePfns };
 export { OptionError };
 
 /** Architectures that there are. */
@@ -89,6 +92,8 @@ export interface MachineOptions {
   readonly watch?: HypervisorViewOptions;
   /** Our hypervisor attacks its guests in this way (`ATTACKS`). Not with `role: 'host'`. */
   readonly attack?: Attack;
+  /** The same for arm64 (`ARM_ATTACKS`). */
+  readonly armAttack?: ArmAttack;
 }
 
 /** A virtual machine to be added; or, with `role: 'host'`, the hypervisor. */
@@ -234,6 +239,7 @@ class AnyMachine implements Machine {
   #machine: ArchMachine | null = null;
   /** The same, if it is one. */
   #power: PowerMachine | null = null;
+  #pkvm: PkvmMachine | null = null;
   #outcome: Outcome | null = null;
   #milliseconds = 0;
 
@@ -274,6 +280,7 @@ class AnyMachine implements Machine {
     const statistics = machine.statistics();
     const states = Object.values(statistics.vmStates);
     const { regions, instructions, bytes } = machine.engine.statistics;
+    const hostile = this.#power?.hostile ?? this.#pkvm?.hostile;
     return {
       arch: this.#options.arch,
       protected: this.#options.protected ?? false,
@@ -292,15 +299,15 @@ class AnyMachine implements Machine {
         entries: statistics.hypervisorEntries,
         refused: statistics.refused,
         ...(this.view && { sightings: this.view.sightings.length }),
-        ...(this.#power?.hostile && { attack: this.#attackReport(this.#power.hostile) }),
+        ...(hostile && { attack: this.#attackReport(hostile) }),
       },
       translation: { regions, instructions, bytes },
     };
   }
 
-  #attackReport({ toolbox: { attempts, loot } }: Hostile): AttackReport {
+  #attackReport({ toolbox: { attempts, loot } }: Hostile | ArmHostile): AttackReport {
     return {
-      name: this.#options.attack?.name ?? '',
+      name: (this.#options.attack ?? this.#options.armAttack)?.name ?? '',
       attempts: Object.fromEntries(attempts),
       lootBytes: loot.reduce((sum, { length }) => sum + length, 0),
     };
@@ -341,10 +348,10 @@ class AnyMachine implements Machine {
 
   /** @throws OptionError for what arm64 does not have yet */
   #makeArm(): ArmMachine | PkvmMachine {
-    const { protected: offered = false, pkvmProfile, role = 'guest', watch, attack, seedOverrides } = this.#options;
+    const { protected: offered = false, pkvmProfile, role = 'guest', watch, armAttack, seedOverrides } = this.#options;
     const missing: readonly (readonly [string, boolean])[] = [
       ['--role host', role === 'host'],
-      ['--hypervisor', watch !== undefined || attack !== undefined],
+      ['--hypervisor curious', watch !== undefined],
       ['--disk', this.#vms.some(({ options }) => options.disk !== undefined)],
     ];
     for (const [option, asked] of missing) {
@@ -367,8 +374,16 @@ class AnyMachine implements Machine {
       trace: this.#options.trace ?? null,
     };
     const [guest = noVm()] = guests;
-    if (!offered && pkvmProfile === undefined && guests.length === 1) return new ArmMachine({ guest, ...shared });
-    return new PkvmMachine({ guests, protected: offered, profile: pkvmProfile ?? 'I', ...shared });
+    const alone = !offered && pkvmProfile === undefined && armAttack === undefined && guests.length === 1;
+    if (alone) return new ArmMachine({ guest, ...shared });
+    this.#pkvm = new PkvmMachine({
+      guests,
+      protected: offered,
+      profile: pkvmProfile ?? 'I',
+      ...shared,
+      ...(armAttack && { attack: armAttack }),
+    });
+    return this.#pkvm;
   }
 
   #makePower(): PowerMachine {

@@ -5,7 +5,7 @@ readonly ARM64_TOOLS=("${ARM64_CROSS}gcc" "${ARM64_CROSS}as" "${ARM64_CROSS}ld" 
 readonly ARM64_ASSEMBLY_GUESTS=(hello)
 # float is missing: there is no floating point yet.
 readonly ARM64_KERNELS=(list matrix state crc sha256 string quicksort hash)
-readonly ARM64_C_GUESTS=(timer smp echo)
+readonly ARM64_C_GUESTS=(timer smp echo victim)
 readonly ARM64_C=(
   -std=gnu11 -O2 -ffreestanding -fno-common -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables
   -fno-tree-loop-distribute-patterns -fno-pic -mno-outline-atomics -mgeneral-regs-only -Iarm64/lib -Icrypto -Ikernels -Wall -Wextra -Werror
@@ -37,7 +37,7 @@ arm64_build() {
     finish "$ARM64_CROSS" "$1/arm64/$name.elf"
   done
   for name in "${ARM64_C_GUESTS[@]}"; do
-    arm64_c_guest "$1" "$name" "arm64/$name.c"
+    arm64_c_guest "$1" "$name" "arm64/$name"{,_*}.[cS]
   done
   # The same with the atomic instructions of Armv8.1.
   arm64_c_guest "$1" smp_lse -march=armv8.2-a+lse arm64/smp.c

@@ -23,6 +23,8 @@ import { poolPages } from './hyp/pkvm.ts';
 import { armIsa } from './isa/index.ts';
 import type { ArmMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
+import type { Attack } from './kvm/hostile/attack.ts';
+import { Hostile } from './kvm/hostile/hostile.ts';
 import { Kvm } from './kvm/kvm.ts';
 import { callPsci, type PsciPower } from './kvm/psci.ts';
 import type { KvmHooks } from './kvm/state.ts';
@@ -54,8 +56,14 @@ export interface PkvmMachineOptions {
   readonly seedOverrides?: ReadonlyMap<string, string>;
   readonly crypto: CryptoProvider;
   readonly trace: TraceSink | null;
-  /** What a hostile host does differently. */
+  /** Ticks of the system counter that a vCPU runs before the next one does; 10 ms by default. */
+  readonly timeSlice?: bigint;
+  /** What the host does differently. */
   readonly hooks?: KvmHooks;
+  /** The host is hostile in this way, in place of `hooks`. */
+  readonly attack?: Attack;
+  /** The two frames that it attacks, counted from the beginning of guest memory; default: the last two that the victim has touched. */
+  readonly attackTargets?: readonly [number, number];
 }
 
 /** Purposes of the machine's random streams. */
@@ -75,6 +83,9 @@ const POOL_BASE = (RAM_BASE + REGION_ALIGN) as RealAddress;
 /** The host's own memory beside tables of guests. */
 const HOST_MEMORY = 2 * MIB;
 const HOST_SPIS = 32;
+/** 10 ms of 62.5 MHz; and less where guests that are used against each other have to run at the same time. */
+const TIME_SLICE = 625_000n;
+const SHORT_TIME_SLICE = 1_000n;
 const MOST_CPUS = 16;
 
 const AT_EL2 = PSTATE.DAIF | SPSR_MODE.EL2h;
@@ -121,6 +132,8 @@ export class PkvmMachine {
   readonly hyp: Hypervisor;
   readonly kvm: Kvm;
   readonly guests: readonly KvmGuest[];
+  /** null unless the host is hostile. */
+  readonly hostile: Hostile | null;
   readonly #gic: GicV3;
   readonly #watch: RunWatch;
   readonly #options: PkvmMachineOptions;
@@ -166,6 +179,9 @@ export class PkvmMachine {
       host: { entry: HOST_ENTRY, x0: 0n },
       trace: this.#watch,
     });
+    const { attack, attackTargets = null } = options;
+    this.hostile = attack === undefined ? null : new Hostile(attack, this.#viewOf('device'), attackTargets);
+    const hooks = this.hostile ?? options.hooks;
     this.kvm = new Kvm({
       view: this.#viewOf('hypervisor'),
       memory: plan.host,
@@ -179,10 +195,11 @@ export class PkvmMachine {
           stride: REDISTRIBUTOR_BYTES,
         },
         cpus,
+        timeSlice: options.timeSlice ?? (options.attack?.accomplice === true ? SHORT_TIME_SLICE : TIME_SLICE),
       },
       profile,
       trace: this.#watch,
-      ...(options.hooks && { hooks: options.hooks }),
+      ...(hooks && { hooks }),
     });
     this.cpus = affinities.map((_, index) => this.#makeCpu(index));
     this.#closeToHost();

@@ -2,13 +2,13 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { ConsoleBuffer } from '../devices/console.ts';
 import type { ImageFile } from '../image/image-file.ts';
 import { RandomSource } from '../machine/random.ts';
-import type { MachineOutcome } from '../machine/run-report.ts';
 import type { Gfn } from '../powerpc/abi.ts';
 import type { Attack } from '../powerpc/kvm/hostile/attack.ts';
 import type { Attempts, Means } from '../powerpc/kvm/hostile/toolbox.ts';
 import { type GuestOptions, PowerMachine, type PowerMachineOptions, RANDOM_STREAM } from '../powerpc/machine.ts';
 import type { TraceEvent } from '../trace/events.ts';
 import { MemoryTrace } from '../trace/memory.ts';
+import type { Evidence } from './attack-judge.ts';
 
 /** How the victim is run. */
 export interface VictimOptions {
@@ -28,20 +28,8 @@ export interface VictimOptions {
 }
 
 /** What came of a run of the victim. */
-export interface VictimRun {
-  readonly protected: boolean;
-  /** The console of the victim. */
-  readonly console: string;
-  readonly outcome: MachineOutcome;
-  /** Last state in which the victim could execute. */
-  readonly vmState: string;
-  /** The victim's secret, 8 bytes each, as the experimenter knows it from the seed. */
-  readonly secret: readonly Uint8Array[];
-  /** What the attack got hold of. */
-  readonly loot: readonly Uint8Array[];
+export interface VictimRun extends Evidence {
   readonly attempts: ReadonlyMap<Means, Attempts>;
-  /** Which words of the secret lay where the hypervisor can see them; empty unless watched. */
-  readonly sighted: ReadonlySet<number>;
   readonly events: readonly TraceEvent[];
   readonly machine: PowerMachine;
 }

@@ -1,12 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import { defaultProvider } from '../crypto/default.ts';
-import type { Attack } from '../index.ts';
-import { runVictim, type VictimOptions, type VictimRun } from './attack-experiment.ts';
-import { judge, type Verdict } from './attack-verdict.ts';
+import type { ArmAttack, Attack, ImageFile } from '../index.ts';
+import { runArmVictim } from './arm64-attack-experiment.ts';
+import { judgeArm } from './arm64-attack-verdict.ts';
+import { runVictim } from './attack-experiment.ts';
+import type { Verdict } from './attack-judge.ts';
+import { judge } from './attack-verdict.ts';
 import { readImage } from './files.ts';
 import { CURIOUS } from './hypervisor-option.ts';
 
-const VICTIM = new URL('../../guests/powerpc/victim.elf', import.meta.url);
+const victimOf = (arch: string): ImageFile =>
+  readImage(fileURLToPath(new URL(`../../guests/${arch}/victim.elf`, import.meta.url)));
 
 /** One hostile hypervisor against both kinds of VM. */
 export interface AttackRow {
@@ -16,16 +20,43 @@ export interface AttackRow {
   readonly secure: Verdict;
 }
 
-/** Runs attacks, each against a normal and a secure VM with the same victim, one row at a time. */
-export function* attackRows(attacks: readonly (Attack | 'curious')[], seed: string): Generator<AttackRow> {
-  const base = { crypto: defaultProvider(), victim: readImage(fileURLToPath(VICTIM)), seed };
-  const run = (isProtected: boolean, attack: Attack | 'curious' | null): VictimRun => {
-    const options: VictimOptions = { ...base, protected: isProtected, attack: attack === 'curious' ? null : attack };
-    return runVictim({ ...options, watch: attack === 'curious' });
-  };
+/** How attacks of one architecture are run and judged. */
+interface Experiment<A, R> {
+  run(isProtected: boolean, attack: A | null): R;
+  judge(run: R, honest: R): Verdict;
+  describe(attack: A): { readonly name: string; readonly summary: string };
+}
+
+/** Runs attacks on Power, each against a normal and a secure VM with the same victim, one row at a time. */
+export function powerAttackRows(attacks: readonly (Attack | 'curious')[], seed: string): Generator<AttackRow> {
+  const base = { crypto: defaultProvider(), victim: victimOf('powerpc'), seed };
+  return rowsOf(attacks, {
+    run: (isProtected, attack) =>
+      runVictim({
+        ...base,
+        protected: isProtected,
+        attack: attack === 'curious' ? null : attack,
+        watch: attack === 'curious',
+      }),
+    judge,
+    describe: (attack) => (attack === 'curious' ? CURIOUS : attack),
+  });
+}
+
+/** The same on arm64. */
+export function armAttackRows(attacks: readonly ArmAttack[], seed: string): Generator<AttackRow> {
+  const base = { crypto: defaultProvider(), victim: victimOf('arm64'), seed };
+  return rowsOf(attacks, {
+    run: (isProtected, attack) => runArmVictim({ ...base, protected: isProtected, attack }),
+    judge: judgeArm,
+    describe: (attack) => attack,
+  });
+}
+
+function* rowsOf<A, R>(attacks: readonly A[], { run, judge, describe }: Experiment<A, R>): Generator<AttackRow> {
   const honest = [run(false, null), run(true, null)] as const;
   for (const attack of attacks) {
-    const { name, summary } = attack === 'curious' ? CURIOUS : attack;
+    const { name, summary } = describe(attack);
     const normal = judge(run(false, attack), honest[0]);
     const secure = judge(run(true, attack), honest[1]);
     yield { name, summary, normal, secure };

@@ -1,47 +1,10 @@
 import { SECURE_ADDRESS_BIT, U_CODE, ULTRACALL, ultracallName } from '../powerpc/abi.ts';
 import type { Means } from '../powerpc/kvm/hostile/toolbox.ts';
 import type { VictimRun } from './attack-experiment.ts';
-
-/** What an attack did to its victim, judged from evidence on both sides. */
-export interface Verdict {
-  /** How many of the secret's words the attacker holds. */
-  readonly learned: number;
-  /** The victim said something that it does not say below an honest hypervisor. */
-  readonly changed: boolean;
-  /**
-   * `lost`: learned or changed. `none`: the victim did all that it does below an honest hypervisor. `denied`: it did the beginning of that, and was
-   * stopped. `never secure`: it asked for secure mode, was refused, and had no secret.
-   */
-  readonly effect: 'lost' | 'none' | 'denied' | 'never secure';
-  /** What stood in the way, from the events of the run; empty on a normal VM. */
-  readonly stoppedBy: readonly string[];
-}
+import { judgeEvidence, type Verdict } from './attack-judge.ts';
 
 /** @param honest the victim in the same kind of VM below an honest hypervisor */
-export function judge(run: VictimRun, honest: VictimRun): Verdict {
-  const learned = run.secret.filter((word, i) => run.sighted.has(i) || holds(run.loot, word)).length;
-  const refused = run.protected && run.vmState === 'normal';
-  const changed = !refused && !isBeginning(run, honest);
-  const stoppedBy = run.protected ? barriers(run) : [];
-  if (learned > 0 || changed) return { learned, changed, effect: 'lost', stoppedBy };
-  if (refused) return { learned, changed, effect: 'never secure', stoppedBy };
-  return { learned, changed, effect: run.console === honest.console ? 'none' : 'denied', stoppedBy };
-}
-
-/** A victim that ends of its own accord has said everything; one that is stopped may have said less, but nothing else. */
-function isBeginning(run: VictimRun, honest: VictimRun): boolean {
-  if (run.console === honest.console) return true;
-  return run.outcome.kind !== 'poweroff' && honest.console.startsWith(run.console);
-}
-
-/** In either byte order. */
-function holds(loot: readonly Uint8Array[], word: Uint8Array): boolean {
-  const needles = [word, word.toReversed()].map((bytes) => Buffer.from(bytes));
-  return loot.some((bytes) => {
-    const haystack = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    return needles.some((needle) => haystack.includes(needle));
-  });
-}
+export const judge = (run: VictimRun, honest: VictimRun): Verdict => judgeEvidence(run, honest, () => barriers(run));
 
 /** Calls that a guest makes, and the one that a killed SVM has for its answer. */
 const NOT_OF_AN_ATTACK: ReadonlySet<number> = new Set([

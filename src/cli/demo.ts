@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { defaultProvider } from '../crypto/default.ts';
 import { ATTACKS } from '../index.ts';
-import { ATTACK_TABLE_HEAD, attackRows, attackTableLine, isContained } from './attack-table.ts';
+import { ATTACK_TABLE_HEAD, attackTableLine, isContained, powerAttackRows } from './attack-table.ts';
 import { print } from './console-output.ts';
 import { type DemoTenant, demoTenant, withChangedBlob } from './demo-blob.ts';
 import { EXIT_STATUS } from './exit-status.ts';
@@ -88,7 +88,7 @@ function demo(seed: string): number {
   say('6. Hypervisors that do more than look ("cloister attack" has all of them).');
   const attacks = ATTACKS.filter(({ name }) => DEMO_ATTACKS.includes(name));
   say(`    ${ATTACK_TABLE_HEAD}`);
-  const rows = [...attackRows(attacks, seed)];
+  const rows = [...powerAttackRows(attacks, seed)];
   for (const row of rows) say(`    ${attackTableLine(row)}`);
   say();
 

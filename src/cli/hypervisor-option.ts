@@ -1,5 +1,5 @@
 import { defaultProvider } from '../crypto/default.ts';
-import { ATTACKS, type Attack, type Machine, type MachineOptions } from '../index.ts';
+import { ARM_ATTACKS, type ArmAttack, ATTACKS, type Attack, type Machine, type MachineOptions } from '../index.ts';
 import { RandomSource } from '../machine/random.ts';
 import { RANDOM_STREAM } from '../powerpc/machine.ts';
 import { UsageError } from './exit-status.ts';
@@ -16,9 +16,11 @@ export const CURIOUS: Listed = { name: 'curious', summary: 'honest, but looks fo
 
 /** One line for each hypervisor, for `--help`. */
 export function hypervisorHelp(): string {
-  const rows: readonly Listed[] = [HONEST, CURIOUS, ...ATTACKS];
-  const width = Math.max(...rows.map(({ name }) => name.length));
-  return rows.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n');
+  const power = [HONEST, CURIOUS, ...ATTACKS];
+  const width = Math.max(...[...power, ...ARM_ATTACKS].map(({ name }) => name.length));
+  const list = (rows: readonly Listed[]): string =>
+    rows.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n');
+  return `${list(power)}\n  With --arch arm64:\n${list([HONEST, ...ARM_ATTACKS])}`;
 }
 
 /** A hypervisor as the user named it: `curious`, an attack, or null for `honest`. @throws UsageError */
@@ -28,6 +30,17 @@ export function parseHypervisor(option: string, name: string): Attack | 'curious
   const attack = ATTACKS.find((a) => a.name === name);
   if (attack === undefined) {
     const known = [HONEST, CURIOUS, ...ATTACKS].map((a) => a.name);
+    throw new UsageError(`${option}: "${name}" is none of ${known.join(', ')}`);
+  }
+  return attack;
+}
+
+/** A host of arm64 as the user named it: an attack, or null for `honest`. @throws UsageError */
+export function parseArmHypervisor(option: string, name: string): ArmAttack | null {
+  if (name === HONEST.name) return null;
+  const attack = ARM_ATTACKS.find((a) => a.name === name);
+  if (attack === undefined) {
+    const known = [HONEST, ...ARM_ATTACKS].map((a) => a.name);
     throw new UsageError(`${option}: "${name}" is none of ${known.join(', ')}`);
   }
   return attack;

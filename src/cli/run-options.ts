@@ -5,7 +5,7 @@ import type { MachineOptions, VmOptions } from '../index.ts';
 import { PAGE_CIPHERS } from '../powerpc/ultravisor/page-cipher.ts';
 import { UsageError } from './exit-status.ts';
 import { readImage, requireDistinct } from './files.ts';
-import { hypervisorHelp, hypervisorOptions, parseHypervisor } from './hypervisor-option.ts';
+import { hypervisorHelp, hypervisorOptions, parseArmHypervisor, parseHypervisor } from './hypervisor-option.ts';
 import { readKeyFile } from './key-files.ts';
 import { parseChoice, parseCount, parseSeed, parseSize } from './values.ts';
 
@@ -61,8 +61,8 @@ What is run:
   the machine offers IBM's Protected Execution Facility, and a guest that asks (UV_ESM) becomes a secure VM.
   With --arch arm64 it is an ELF file or a Linux Image for AArch64, placed and entered at EL1 as QEMU's "-M virt,gic-version=3
   -kernel" does. With --protected it is a protected VM of pKVM: a hyp at EL2 owns its memory and registers, and KVM runs it.
-  With --pkvm-profile alone it is a plain VM of the same KVM; with neither it has a machine without EL2. Hosts and disks are
-  not there yet.
+  With --pkvm-profile or --hypervisor alone it is a plain VM of the same KVM; with none of them it has a machine without EL2.
+  Hosts and disks are not there yet.
   With --role host the image is a hypervisor of your own, entered at HV=1 with a device tree in R3 and OPAL in R8, R9.
 
 Console:
@@ -176,18 +176,22 @@ function readUvKey(file: string): string {
 function planRun(images: readonly string[], options: RunOptions, given: (name: string) => boolean): RunPlan {
   const role = parseChoice('--role', options.role, ['guest', 'host']);
   if (role === 'host' && images.length > 1) throw new UsageError('--role host: there can be one hypervisor only');
-  const hypervisor = parseHypervisor('--hypervisor', options.hypervisor);
-  if (role === 'host' && hypervisor !== null) {
+  const arch = parseChoice('--arch', options.arch, ['powerpc', 'arm64']);
+  const hypervisor = arch === 'arm64' ? null : parseHypervisor('--hypervisor', options.hypervisor);
+  const armAttack = arch === 'arm64' ? parseArmHypervisor('--hypervisor', options.hypervisor) : null;
+  const hostile = armAttack ?? (hypervisor === 'curious' ? null : hypervisor);
+  if (role === 'host' && (hypervisor ?? armAttack) !== null) {
     throw new UsageError('--hypervisor: with --role host the image is the hypervisor');
   }
-  if (hypervisor !== null && hypervisor !== 'curious' && hypervisor.accomplice === true && images.length < 2) {
-    throw new UsageError(`--hypervisor: ${hypervisor.name} needs two guests`);
+  if (hostile?.accomplice === true && images.length < 2) {
+    throw new UsageError(`--hypervisor: ${hostile.name} needs two guests`);
   }
   const seed = parseSeed('--seed', options.seed);
   const cpus = parseCount('--cpus', options.cpus, MAX_CPUS);
   const machine: MachineOptions = {
     ...hypervisorOptions(hypervisor, seed, cpus),
-    arch: parseChoice('--arch', options.arch, ['powerpc', 'arm64']),
+    ...(armAttack && { armAttack }),
+    arch,
     protected: options.protected ?? false,
     secureMemory: parseSize('--secure-memory', options.secureMemory),
     cipher: parseChoice('--cipher', options.cipher, PAGE_CIPHERS),

@@ -25,6 +25,8 @@ interface Slot {
   readonly registers?: (vcpu: HypVcpu) => number;
   /** x0 is shown, as the value that the instruction would store. */
   readonly stores?: (esr: bigint) => bigint | null;
+  /** Flags that the host may set. */
+  readonly flags: bigint;
   /** Takes the host's answer before the vCPU goes on. */
   readonly admit: (vcpu: HypVcpu, host: HostSide) => void;
 }
@@ -111,27 +113,34 @@ const call: Slot['admit'] = (vcpu, host) => {
 };
 
 const SLOTS = {
-  interrupt: { esr: 0n, admit: nothing },
-  serror: { esr: HEAD, admit: nothing },
-  wait: { esr: HEAD | 3n, mode: true, admit: step },
+  interrupt: { esr: 0n, flags: 0n, admit: nothing },
+  serror: { esr: HEAD, flags: 0n, admit: nothing },
+  wait: { esr: HEAD | 3n, mode: true, flags: IFLAG.incrementPc, admit: step },
   system: {
     esr: HEAD | (0x1ffffffn & ~(31n << SYSTEM_RT)),
     mode: true,
+    flags: IFLAG.pendingException | IFLAG.incrementPc,
     stores: (esr) => ((esr & 1n) === 0n ? 64n : null),
     admit: system,
   },
-  fetch: { esr: ABORT, hpfar: true, admit: abortOnly(true) },
-  memory: { esr: ABORT, hpfar: true, admit: abortOnly(false) },
+  fetch: { esr: ABORT, hpfar: true, flags: IFLAG.pendingException, admit: abortOnly(true) },
+  memory: { esr: ABORT, hpfar: true, flags: IFLAG.pendingException, admit: abortOnly(false) },
   device: {
     esr: DEVICE,
     hpfar: true,
     far: 0xfffn,
     mode: true,
+    flags: IFLAG.pendingException | IFLAG.incrementPc,
     stores: (esr) => ((esr & ESR.WnR) !== 0n ? sizeOf(esr) : null),
     admit: device,
   },
-  call: { esr: HEAD | 0xffffn, registers: ({ context }) => CALL_REGISTERS.get(context.x(0)) ?? 0, admit: call },
-  other: { esr: HEAD, admit: nothing },
+  call: {
+    esr: HEAD | 0xffffn,
+    flags: 0n,
+    registers: ({ context }) => CALL_REGISTERS.get(context.x(0)) ?? 0,
+    admit: call,
+  },
+  other: { esr: HEAD, flags: 0n, admit: nothing },
 } as const satisfies Record<string, Slot>;
 
 function slotOf(vcpu: HypVcpu): Slot {
@@ -196,9 +205,12 @@ function showDeadline(context: CpuContextState, host: CpuContextState): void {
   host.setRegister('CNTV_CVAL_EL0', (control & 1n) === 0n ? 0n : context.register('CNTV_CVAL_EL0'));
 }
 
-/** Takes what the host may say to the last exit, once. */
-export function admit(vcpu: HypVcpu, host: HostSide): void {
-  if (vcpu.exit === null) return;
-  slotOf(vcpu).admit(vcpu, host);
+/** Takes what the host may say to the last exit, once. @returns what it said beside, which counts for nothing (`IFLAG`) */
+export function admit(vcpu: HypVcpu, host: HostSide): bigint {
+  if (vcpu.exit === null) return 0n;
+  const slot = slotOf(vcpu);
+  const ignored = host.state.get('flags') & (IFLAG.pendingException | IFLAG.incrementPc) & ~slot.flags;
+  slot.admit(vcpu, host);
   vcpu.exit = null;
+  return ignored;
 }

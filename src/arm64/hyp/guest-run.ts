@@ -63,7 +63,7 @@ export class GuestRun {
     if (isolated) {
       powerUp(vcpu);
       if (vcpu.power !== 'on') return { result: EXIT_CODE.irq };
-      admit(vcpu, host);
+      if (admit(vcpu, host) !== 0n) this.#trace.ignored(vcpu.vm.handle);
       // Of the host's traps a virtual SError is all that it may ask for here.
       vcpu.state.set('hcr', (vcpu.state.get('hcr') & ~HCR.VSE) | (host.state.get('hcr') & HCR.VSE));
       configureProtected(vcpu.state);

@@ -48,6 +48,12 @@ export class HypTrace {
     if (result !== null) this.#sink.emit({ type: 'call-return', ...this.#stamp, kind: 'hypercall', number, result });
   }
 
+  /** The host answered an exit in a way that this exit has no room for. */
+  ignored(handle: number): void {
+    const text = `an answer of the host's to VM 0x${handle.toString(16)} is ignored`;
+    this.#sink?.emit({ type: 'note', ...this.#stamp, text });
+  }
+
   /** The host touched what is not its own. */
   hostAbort(port: RegisterPort): void {
     const esr = port.register('ESR_EL2');

@@ -18,7 +18,6 @@ export function runBoot(ctx: Ctx, job: BootJob, result: number): Step {
       return { do: 'call', name: '__pkvm_prot_finalize', args: [] };
     case 'cpus':
       check('__pkvm_prot_finalize or CPU_ON', result);
-      if (job.cpu === 0) ctx.kvm.hooks.booted?.(ctx);
       job.cpu += 1;
       if (job.cpu >= cpus) return { do: 'give', value: 0 };
       return { do: 'smc', registers: [BigInt(PSCI.CPU_ON_64), BigInt(affinityOf(job.cpu)), entry, 0n] };

@@ -48,7 +48,11 @@ function callsOf({ kvm: { view, pages, profile } }: Ctx, vm: Vm): Call[] {
   field(HOST_KVM.handle, BigInt(vm.handle));
   field(HOST_KVM.createdVcpus, BigInt(vm.vcpus.length));
   field(HOST_KVM.isProtected, vm.isProtected ? 1n : 0n);
-  const area = (bytes: number): number => pages.allocateRange(pagesFor(bytes));
+  const area = (bytes: number): number => {
+    const base = pages.allocateRange(pagesFor(bytes));
+    for (let n = 0; n < pagesFor(bytes); n++) vm.areas.push((base + n * ARM_PAGE_SIZE) as RealAddress);
+    return base;
+  };
   return [
     ...share(vm.kvm, HOST_KVM.size),
     {

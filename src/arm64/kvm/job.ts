@@ -1,4 +1,5 @@
 import type { HypercallName } from '../abi.ts';
+import type { ExtraCall } from './state.ts';
 import type { Vcpu, Vm } from './vm.ts';
 
 /** What a CPU does in the host, as plain data: a hypercall leaves the host, and the job goes on with its result when it comes back. */
@@ -32,7 +33,7 @@ export interface RunJob {
   readonly vcpu: Vcpu;
   step: 'enter' | 'extra' | 'exit' | 'mapped' | 'answered';
   /** A hypercall of a hostile hypervisor's that is under way. */
-  asked: Call | null;
+  asked: ExtraCall | null;
 }
 
 /** Gives a guest a page. Gives 0 or an errno. */
@@ -40,7 +41,7 @@ export interface MapJob {
   readonly kind: 'map';
   readonly vcpu: Vcpu;
   readonly gfn: number;
-  step: 'start' | 'mapped' | 'poison';
+  step: 'start' | 'mapped' | 'relaxed' | 'poison';
 }
 
 /** Takes a VM down and its memory back. */

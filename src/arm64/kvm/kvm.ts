@@ -82,6 +82,7 @@ export class Kvm implements NativeLevel {
         jobs: [],
         waiting: false,
         inGuest: false,
+        turn: null,
         sliceEnd: 0n,
       })),
       extra: [],
@@ -123,6 +124,7 @@ export class Kvm implements NativeLevel {
       userSpace: spec.userSpace,
       kvm: pages.allocateRange(HOST_KVM.size / ARM_PAGE_SIZE),
       handle: 0,
+      areas: [],
       created: false,
       end: null,
       tearingDown: false,
@@ -238,9 +240,7 @@ function runJob(ctx: Ctx, job: Job, result: number): Step {
 }
 
 /** Puts a hypercall into the registers. */
-function call(ctx: Ctx, { name, args: honest }: Extract<Step, { do: 'call' }>): Stub {
-  const { kvm, port } = ctx;
-  const args = kvm.hooks.calling?.(ctx, name, honest) ?? honest;
+function call({ kvm, port }: Ctx, { name, args }: Extract<Step, { do: 'call' }>): Stub {
   port.setX(0, HOST_CALL.base + BigInt(HYPERCALL[name]));
   for (const [n, value] of args.entries()) port.setX(n + 1, BigInt.asUintN(64, BigInt(value)));
   count(kvm.statistics.calls, name);

@@ -19,13 +19,18 @@ export function runMap(ctx: Ctx, job: MapJob, result: number): Step {
   const { vm } = vcpu;
   switch (job.step) {
     case 'start': {
+      const ipfn = vm.base / ARM_PAGE_SIZE + gfn;
+      // A plain guest's page that is there may do less than it should: it was made read-only, and is needed again.
+      if (!vm.isProtected && vm.mapped.has(gfn)) {
+        job.step = 'relaxed';
+        return { do: 'call', name: '__pkvm_host_relax_perms_guest', args: [ipfn, RWX] };
+      }
       const own = vm.frames[gfn] as RealAddress;
-      const page = kvm.hooks.pageFor === undefined ? own : kvm.hooks.pageFor(ctx, vm, gfn, own);
+      const page = kvm.hooks.pageFor === undefined ? own : kvm.hooks.pageFor(ctx, vcpu, gfn, own);
       if (page === null) return { do: 'give', value: 0 };
       vm.frames[gfn] = page;
       topUp(ctx, vcpu);
       job.step = 'mapped';
-      const ipfn = vm.base / ARM_PAGE_SIZE + gfn;
       return vm.isProtected
         ? { do: 'call', name: '__pkvm_host_donate_guest', args: [page / ARM_PAGE_SIZE, ipfn] }
         : { do: 'call', name: '__pkvm_host_share_guest', args: [page / ARM_PAGE_SIZE, ipfn, 1, RWX] };
@@ -35,6 +40,10 @@ export function runMap(ctx: Ctx, job: MapJob, result: number): Step {
       if (result === 0 || !vm.isProtected) return { do: 'give', value: result };
       job.step = 'poison';
       return { do: 'call', name: '__pkvm_vcpu_in_poison_fault', args: [] };
+    case 'relaxed':
+      // −EAGAIN: it is not there any more. It is mapped when the guest asks again.
+      if (result !== 0) vm.mapped.delete(gfn);
+      return { do: 'give', value: 0 };
     case 'poison':
       return { do: 'give', value: result === 1 ? POISONED : REFUSED };
   }

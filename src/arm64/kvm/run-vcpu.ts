@@ -1,9 +1,9 @@
 import { exitReason, handleExit } from './exits.ts';
 import type { RunJob, Step } from './job.ts';
 import { POISONED } from './map-page.ts';
-import { type Ctx, count } from './state.ts';
+import { type Ctx, count, type ExtraCall } from './state.ts';
 import { listInterrupts, unlistInterrupts } from './vgic.ts';
-import { endVm } from './vm.ts';
+import { endVm, type Vm } from './vm.ts';
 
 /** Runs the loaded vCPU until it comes back, and does what it came back for. */
 export function runVcpu(ctx: Ctx, job: RunJob, result: number): Step {
@@ -16,9 +16,9 @@ export function runVcpu(ctx: Ctx, job: RunJob, result: number): Step {
       job.step = 'extra';
       return { do: 'again' };
     case 'extra': {
-      if (job.asked !== null) kvm.hooks.answered?.(ctx, job.asked.name, result);
-      job.asked = kvm.extra.shift() ?? null;
-      if (job.asked !== null) return { do: 'call', ...job.asked };
+      if (job.asked !== null) kvm.hooks.answered?.(ctx, job.asked.name, job.asked.args, result);
+      job.asked = takeExtra(kvm.extra, vcpu.vm);
+      if (job.asked !== null) return { do: 'call', name: job.asked.name, args: job.asked.args };
       job.step = 'exit';
       cpu.inGuest = true;
       return { do: 'call', name: '__kvm_vcpu_run', args: [vcpu.struct.base] };
@@ -26,7 +26,6 @@ export function runVcpu(ctx: Ctx, job: RunJob, result: number): Step {
     case 'exit': {
       cpu.inGuest = false;
       unlistInterrupts(vcpu);
-      vcpu.struct.setState('flags', 0n);
       kvm.hooks.exited?.(ctx, vcpu, result);
       const reason = exitReason(result, vcpu.struct.state('esr'));
       count(kvm.statistics.exits, reason);
@@ -49,6 +48,17 @@ export function runVcpu(ctx: Ctx, job: RunJob, result: number): Step {
       return { do: 'give', value: 0 };
     case 'answered':
       for (let n = 0; n < 4; n++) vcpu.struct.setX(n, port.x(n));
+      kvm.hooks.randoms?.(
+        ctx,
+        vcpu,
+        [1, 2, 3].map((n) => port.x(n)),
+      );
       return { do: 'give', value: 0 };
   }
+}
+
+/** The next hypercall that a hostile hypervisor makes for a VM. */
+function takeExtra(extra: ExtraCall[], vm: Vm): ExtraCall | null {
+  const at = extra.findIndex((call) => call.vm === vm);
+  return at < 0 ? null : (extra.splice(at, 1)[0] ?? null);
 }

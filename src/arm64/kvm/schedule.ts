@@ -6,8 +6,6 @@ import { armHostTimer, nextTimer, ticksNow } from './timers.ts';
 import { hasInterrupt } from './vgic.ts';
 import type { Vcpu, Vm } from './vm.ts';
 
-/** A vCPU runs so long before the next one does: 10 ms. */
-const SLICES_PER_SECOND = 100n;
 /** How often devices are asked for input that a guest waits for: every millisecond. */
 const POLLS_PER_SECOND = 1000n;
 
@@ -63,17 +61,16 @@ function wakeOthers(ctx: Ctx): void {
     if (index !== 0 && loaded !== null && loaded.vm.end !== null) kick(ctx, index);
 }
 
-/** The vCPU to run: the next in turn that can, after the loaded one if that has had its time or waits. */
+/** The vCPU to run: the one whose turn it is if it can and has time left, else the next in turn that can. */
 function choose(ctx: Ctx): Vcpu | undefined {
   const { cpu } = ctx;
-  const turn = vcpusOf(ctx);
+  const all = vcpusOf(ctx);
   const now = ticksNow(ctx.port);
-  const at = cpu.loaded === null ? -1 : turn.indexOf(cpu.loaded);
-  const first = at < 0 || now < cpu.sliceEnd ? Math.max(at, 0) : at + 1;
-  const next = [...turn.slice(first), ...turn.slice(0, first)].find((vcpu) => isRunnable(vcpu, now));
-  if (next !== cpu.loaded || now >= cpu.sliceEnd) {
-    cpu.sliceEnd = now + ctx.port.register('CNTFRQ_EL0') / SLICES_PER_SECOND;
-  }
+  const at = cpu.turn === null ? 0 : all.indexOf(cpu.turn);
+  const first = now < cpu.sliceEnd ? at : at + 1;
+  const next = [...all.slice(first), ...all.slice(0, first)].find((vcpu) => isRunnable(vcpu, now));
+  if (next !== cpu.turn || now >= cpu.sliceEnd) cpu.sliceEnd = now + ctx.kvm.layout.timeSlice;
+  cpu.turn = next ?? null;
   return next;
 }
 

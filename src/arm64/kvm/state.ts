@@ -34,6 +34,15 @@ export interface HostLayout {
   readonly pool: { readonly base: RealAddress; readonly bytes: number };
   readonly gic: HostGic;
   readonly cpus: number;
+  /** Ticks of the system counter that a vCPU runs before the next one does. */
+  readonly timeSlice: bigint;
+}
+
+/** A hypercall that is made before a vCPU of the VM goes on. */
+export interface ExtraCall {
+  readonly vm: Vm;
+  readonly name: HypercallName;
+  readonly args: readonly (number | bigint)[];
 }
 
 /** What KVM knows of one physical CPU. */
@@ -46,7 +55,9 @@ export interface CpuRecord {
   waiting: boolean;
   /** A guest has control. */
   inGuest: boolean;
-  /** When the loaded vCPU has had its time, in ticks of the system counter. */
+  /** The vCPU whose turn it is. */
+  turn: Vcpu | null;
+  /** When it has had its time, in ticks of the system counter. */
   sliceEnd: bigint;
 }
 
@@ -61,7 +72,7 @@ export interface KvmState {
   readonly vms: Vm[];
   readonly cpus: readonly CpuRecord[];
   /** Hypercalls that a hostile hypervisor makes of its own accord before its guest goes on. */
-  readonly extra: { readonly name: HypercallName; readonly args: readonly (number | bigint)[] }[];
+  readonly extra: ExtraCall[];
   readonly statistics: KvmStatistics;
   /** None in an honest hypervisor. */
   readonly hooks: KvmHooks;
@@ -79,18 +90,16 @@ export interface Ctx {
  * registers, memory through its view, its own books, and hypercalls in `ctx.kvm.extra`.
  */
 export interface KvmHooks {
-  /** The host has given up its rights; no VM has run. */
-  booted?(ctx: Ctx): void;
   /** A guest has left; nothing is handled yet. */
   exited?(ctx: Ctx, vcpu: Vcpu, code: number): void;
   /** A guest is about to go on: everything is in its structure. */
   entering?(ctx: Ctx, vcpu: Vcpu): void;
   /** A frame gets a page. @returns the page that it gets; null to withhold it */
-  pageFor?(ctx: Ctx, vm: Vm, gfn: number, page: RealAddress): RealAddress | null;
-  /** A hypercall is about to be made. @returns its arguments */
-  calling?(ctx: Ctx, name: HypercallName, args: readonly (number | bigint)[]): readonly (number | bigint)[];
+  pageFor?(ctx: Ctx, vcpu: Vcpu, gfn: number, page: RealAddress): RealAddress | null;
   /** One of the attack's own hypercalls came back. */
-  answered?(ctx: Ctx, name: HypercallName, result: number): void;
+  answered?(ctx: Ctx, name: HypercallName, args: readonly (number | bigint)[], result: number): void;
+  /** Firmware has answered a guest that asked for random numbers: x1 to x3. */
+  randoms?(ctx: Ctx, vcpu: Vcpu, values: readonly bigint[]): void;
   /** A VM was taken down. */
   destroyed?(ctx: Ctx, vm: Vm): void;
 }

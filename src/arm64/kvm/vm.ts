@@ -54,6 +54,8 @@ export interface Vm {
   readonly kvm: RealAddress;
   /** The hyp's handle; 0 until it is created. */
   handle: number;
+  /** Pages that the host gave for the hyp's structures of the VM. */
+  readonly areas: RealAddress[];
   created: boolean;
   end: VmEnd | null;
   /** Teardown is under way, or done. */

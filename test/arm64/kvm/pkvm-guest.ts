@@ -17,6 +17,8 @@ export interface PkvmRun {
   /** Typed on the first guest's console. */
   readonly typed?: string;
   readonly hooks?: KvmHooks;
+  /** As `PkvmMachineOptions`. */
+  readonly timeSlice?: bigint;
 }
 
 /** A machine with guests of ours, and what they say. */
@@ -34,7 +36,7 @@ export class PkvmGuests {
         image: { file: armGuest(name), bytes: new Uint8Array(readFileSync(armGuest(name))) },
         initrd: null,
         cmdline: run.cmdline ?? '',
-        memory: 4 << 20,
+        memory: 8 << 20,
         cpus: run.cpus ?? 1,
         console: this.#consoles[i] as ConsoleBuffer,
       })),
@@ -45,6 +47,7 @@ export class PkvmGuests {
       crypto: nodeProvider,
       trace: this.trace,
       ...(run.hooks && { hooks: run.hooks }),
+      ...(run.timeSlice !== undefined && { timeSlice: run.timeSlice }),
     });
   }
 

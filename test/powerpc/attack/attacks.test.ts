@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runVictim, VICTIM_TARGETS } from '../../../src/cli/attack-experiment.ts';
-import { judge, type Verdict } from '../../../src/cli/attack-verdict.ts';
+import type { Verdict } from '../../../src/cli/attack-judge.ts';
+import { judge } from '../../../src/cli/attack-verdict.ts';
 import { gpaOf } from '../../../src/powerpc/abi.ts';
 import { ATTACKS } from '../../../src/powerpc/kvm/hostile/catalog.ts';
 import { HONEST_CONSOLE, VICTIM } from './victim.ts';
