@@ -1,12 +1,15 @@
-// What has to be right for a secure VM on Power to be safe: the Ultravisor, file by file, and what it imports, by folder.
-//   npm run trusted-base
+// What has to be right for a protected VM to be safe: the Ultravisor of Power, or the hyp of arm64, file by file, and what it imports, by folder.
+//   npm run trusted-base [-- arm64]
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
-const START = 'src/powerpc/ultravisor/ultravisor.ts';
-export const ULTRAVISOR = 'src/powerpc/ultravisor';
+/** By architecture: its trusted part, and the file that everything in it hangs on. */
+const TRUSTED = {
+  powerpc: { name: 'the Ultravisor', folder: 'src/powerpc/ultravisor', start: 'ultravisor.ts' },
+  arm64: { name: 'the hyp', folder: 'src/arm64/hyp', start: 'hypervisor.ts' },
+};
 const IMPORT = /(?:^|\n)(?:import|export)\s[^;]*?from\s+'(\.[^']+)'/g;
 
 /** Lines, and those of them that are neither blank nor comment. */
@@ -16,10 +19,10 @@ function sizeOf(text) {
   return { lines: lines.length, code: code.length };
 }
 
-/** Every file that the Ultravisor imports, itself or by way of others, types included: by path from the root of the repository. */
-export function trustedFiles() {
+/** Every file that the trusted part imports, itself or by way of others, types included: by path from the root of the repository. */
+export function trustedFiles({ folder, start } = TRUSTED.powerpc) {
   const files = new Map();
-  const todo = [START];
+  const todo = [`${folder}/${start}`];
   for (let file = todo.pop(); file !== undefined; file = todo.pop()) {
     if (files.has(file)) continue;
     const text = readFileSync(join(ROOT, file), 'utf8');
@@ -41,11 +44,13 @@ export function trustedFolders(files = trustedFiles()) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const files = trustedFiles();
+  const part = TRUSTED[process.argv[2] ?? 'powerpc'];
+  if (part === undefined) throw new Error(`there is ${Object.keys(TRUSTED).join(' and ')}`);
+  const files = trustedFiles(part);
   const row = (name, { lines, code }) =>
     console.log(`${name.padEnd(52)} ${`${lines}`.padStart(6)} ${`${code}`.padStart(6)}`);
-  console.log(`${'the Ultravisor'.padEnd(52)} ${'lines'.padStart(6)} ${'code'.padStart(6)}`);
-  for (const [file, size] of files) if (dirname(file) === ULTRAVISOR) row(file, size);
+  console.log(`${part.name.padEnd(52)} ${'lines'.padStart(6)} ${'code'.padStart(6)}`);
+  for (const [file, size] of files) if (dirname(file) === part.folder) row(file, size);
   console.log('\nand what it imports, by folder');
   for (const [folder, size] of trustedFolders(files)) row(`${folder} (${size.files} files)`, size);
 }

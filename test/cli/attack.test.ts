@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ATTACKS } from '../../src/index.ts';
+import { ARM_ATTACKS, ATTACKS } from '../../src/index.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'cloister-attack-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -38,11 +38,20 @@ describe('cloister attack', () => {
     ]);
   });
 
+  it('does the same on arm64', () => {
+    const { status, out } = cloister('attack', '--arch', 'arm64', 'dma', 'map-twice');
+    expect(status).toBe(0);
+    const [, dma, twice] = out.split('\n');
+    expect(dma).toMatch(/^dma +learned the secret, changed the guest +nothing +stage 2 for DMA \(4 times\)$/);
+    expect(twice).toMatch(/^map-twice +changed the guest +nothing +.*__pkvm_host_donate_guest: −EPERM$/);
+    expect(cloister('attack', '--arch', 'arm64', 'curious')).toMatchObject({ status: 2, out: '' });
+  });
+
   it('names every bad name, architecture, seed and file in one line, and runs nothing', () => {
     const bad: readonly (readonly [string[], RegExp])[] = [
       [['attack', 'swap-pages', 'nonsense'], /^cloister: attack: "nonsense" is none of honest, curious, read-memory, /],
       [['attack', 'honest'], /^cloister: attack: "honest" attacks nothing\n$/],
-      [['attack', '--arch', 'vax'], /^cloister: --arch: "vax" is none of powerpc\n$/],
+      [['attack', '--arch', 'vax'], /^cloister: --arch: "vax" is none of powerpc, arm64\n$/],
       [['attack', '--seed', 'x'], /^cloister: --seed: "x" is neither /],
       [['attack', '--report', scratch], /^cloister: .*: it is a directory\n$/],
     ];
@@ -58,7 +67,8 @@ describe('cloister run --hypervisor', () => {
   it('is listed by --help, one line each', () => {
     for (const command of ['run', 'attack']) {
       const { out } = cloister(command, '--help');
-      for (const { name, summary } of ATTACKS) expect(out).toContain(`  ${name.padEnd(20)}  ${summary}\n`);
+      for (const { name, summary } of [...ATTACKS, ...ARM_ATTACKS])
+        expect(out).toContain(`  ${name.padEnd(20)}  ${summary}\n`);
       for (const name of ['honest', 'curious']) expect(out).toMatch(new RegExp(`^ {2}${name} +\\w`, 'm'));
     }
   });
@@ -82,6 +92,16 @@ describe('cloister run --hypervisor', () => {
     const { attack, refused } = JSON.parse(readFileSync(file, 'utf8')).hypervisorSaw;
     expect(attack).toMatchObject({ name: 'read-memory', attempts: { load: { refused: 512 } } });
     expect(refused).toEqual({ hypervisor: 512 });
+  });
+
+  it('an attack on arm64: a plain guest of KVM’s changes, a protected one does not', () => {
+    const victim = ['--arch', 'arm64', '--memory', '8M', '--hypervisor', 'read-memory', 'guests/arm64/victim.elf'];
+    const plain = cloister('run', ...victim);
+    expect(plain.out).toContain('ran as a normal VM');
+    expect(plain.err).toMatch(/^cloister: read-memory: load 12 times; holds 49152 bytes\n$/);
+    const kept = cloister('run', '--protected', ...victim);
+    expect(kept.out).toContain('ran as a protected VM');
+    expect(kept.err).toMatch(/^cloister: read-memory: load 12 times, 12 refused; holds 0 bytes\n$/);
   });
 
   it('refuses an unknown name, --role host, and an attack that needs a second guest', () => {

@@ -1,5 +1,4 @@
 import type { HypercallName } from '../abi.ts';
-import type { ExtraCall } from './state.ts';
 import type { Vcpu, Vm } from './vm.ts';
 
 /** What a CPU does in the host, as plain data: a hypercall leaves the host, and the job goes on with its result when it comes back. */
@@ -57,6 +56,13 @@ export type Job = BootJob | ScheduleJob | CreateJob | RunJob | MapJob | Teardown
 
 /** A hypercall with its arguments, x1 and up. */
 export interface Call {
+  readonly name: HypercallName;
+  readonly args: readonly (number | bigint)[];
+}
+
+/** A hypercall that is made before a vCPU of the VM goes on. */
+export interface ExtraCall {
+  readonly vm: Vm;
   readonly name: HypercallName;
   readonly args: readonly (number | bigint)[];
 }

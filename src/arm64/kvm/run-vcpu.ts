@@ -1,7 +1,7 @@
 import { exitReason, handleExit } from './exits.ts';
-import type { RunJob, Step } from './job.ts';
+import type { ExtraCall, RunJob, Step } from './job.ts';
 import { POISONED } from './map-page.ts';
-import { type Ctx, count, type ExtraCall } from './state.ts';
+import { type Ctx, count } from './state.ts';
 import { listInterrupts, unlistInterrupts } from './vgic.ts';
 import { endVm, type Vm } from './vm.ts';
 

@@ -5,7 +5,7 @@ import type { TraceSink } from '../../trace/events.ts';
 import type { HypercallName, PkvmProfile } from '../abi.ts';
 import type { RegisterPort } from '../cpu/port.ts';
 import type { HostPages } from './host-pages.ts';
-import type { Job } from './job.ts';
+import type { ExtraCall, Job } from './job.ts';
 import type { Vcpu, Vm } from './vm.ts';
 
 /** Counts for the report. */
@@ -36,13 +36,6 @@ export interface HostLayout {
   readonly cpus: number;
   /** Ticks of the system counter that a vCPU runs before the next one does. */
   readonly timeSlice: bigint;
-}
-
-/** A hypercall that is made before a vCPU of the VM goes on. */
-export interface ExtraCall {
-  readonly vm: Vm;
-  readonly name: HypercallName;
-  readonly args: readonly (number | bigint)[];
 }
 
 /** What KVM knows of one physical CPU. */
