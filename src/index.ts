@@ -32,6 +32,9 @@ import type { Hostile } from './powerpc/kvm/hostile/hostile.ts';
 import { type EsmBlobOption, PowerMachine, type SecurePfns } from './powerpc/machine.ts';
 import type { EsmScope } from './powerpc/ultravisor/context.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
+import { S390Machine } from './s390/machine.ts';
+import { AbsoluteMemory } from './s390/vmm/absolute-memory.ts';
+import { CcwMachine } from './s390/vmm/ccw-machine.ts';
 import type { TraceSink } from './trace/events.ts';
 
 export { ARM_ATTACKS } from './arm64/kvm/hostile/catalog.ts';
@@ -51,7 +54,7 @@ export type { ArmAttack, ImageFile, PageCipher, PkvmProfile, SecurePfns };
 export { OptionError };
 
 /** Architectures that there are. */
-export type Arch = 'powerpc' | 'arm64';
+export type Arch = 'powerpc' | 's390' | 'arm64';
 
 /** A machine to be made. */
 export interface MachineOptions {
@@ -216,8 +219,12 @@ const DEFAULT_MEMORY = 64 << 20;
 const DEFAULT_SECURE_MEMORY = 32 << 20;
 const DEFAULT_SEED = '1';
 
-/** A time base of 512 MHz, and a system counter of 62.5 MHz that ticks every 16 instructions. */
-const INSTRUCTIONS_PER_MILLISECOND: Readonly<Record<Arch, number>> = { powerpc: 512_000, arm64: 1_000_000 };
+/** A time base of 512 MHz, CPUs of a thousand MIPS, and a system counter of 62.5 MHz that ticks every 16 instructions. */
+const INSTRUCTIONS_PER_MILLISECOND: Readonly<Record<Arch, number>> = {
+  powerpc: 512_000,
+  s390: 1_000_000,
+  arm64: 1_000_000,
+};
 
 /** Makes a machine without VMs. */
 export function createMachine(options: MachineOptions): Machine {
@@ -342,6 +349,7 @@ class AnyMachine implements Machine {
 
   #make(): ArchMachine {
     if (this.#options.arch === 'arm64') return this.#makeArm();
+    if (this.#options.arch === 's390') return this.#makeS390();
     this.#power = this.#makePower();
     return this.#power;
   }
@@ -349,14 +357,11 @@ class AnyMachine implements Machine {
   /** @throws OptionError for what arm64 does not have yet */
   #makeArm(): ArmMachine | PkvmMachine {
     const { protected: offered = false, pkvmProfile, role = 'guest', watch, armAttack, seedOverrides } = this.#options;
-    const missing: readonly (readonly [string, boolean])[] = [
+    this.#refuse([
       ['--role host', role === 'host'],
       ['--hypervisor curious', watch !== undefined],
       ['--disk', this.#vms.some(({ options }) => options.disk !== undefined)],
-    ];
-    for (const [option, asked] of missing) {
-      if (asked) throw new OptionError(option, 'not there yet with --arch arm64');
-    }
+    ]);
     const guests = this.#vms.map(({ options, console }) => ({
       name: options.name,
       image: options.image,
@@ -384,6 +389,35 @@ class AnyMachine implements Machine {
       ...(armAttack && { attack: armAttack }),
     });
     return this.#pkvm;
+  }
+
+  /** @throws OptionError for what s390 does not have yet */
+  #makeS390(): S390Machine {
+    const { protected: offered = false, role = 'guest', watch, attack } = this.#options;
+    this.#refuse([
+      ['--protected', offered],
+      ['--role host', role === 'host'],
+      ['--hypervisor', watch !== undefined || attack !== undefined],
+      ['several images', this.#vms.length > 1],
+    ]);
+    const { options, console } = this.#vms[0] ?? noVm();
+    const { name, image, initrd = null, cmdline = '', disk = null } = options;
+    const devices = { name, image, initrd, cmdline, console, disk, unpack: false, platformAccess: false };
+    return new S390Machine({
+      name,
+      memory: options.memory ?? DEFAULT_MEMORY,
+      cpus: options.cpus ?? 1,
+      interpret: this.#options.interpret ?? false,
+      trace: this.#options.trace ?? null,
+      makeUserSpace: (platform, view, clock) => new CcwMachine(platform, new AbsoluteMemory(view), devices, clock),
+    });
+  }
+
+  /** @throws OptionError for the first that was asked for */
+  #refuse(missing: readonly (readonly [option: string, asked: boolean])[]): void {
+    for (const [option, asked] of missing) {
+      if (asked) throw new OptionError(option, `not there yet with --arch ${this.#options.arch}`);
+    }
   }
 
   #makePower(): PowerMachine {

@@ -63,6 +63,8 @@ What is run:
   -kernel" does. With --protected it is a protected VM of pKVM: a hyp at EL2 owns its memory and registers, and KVM runs it.
   With --pkvm-profile or --hypervisor alone it is a plain VM of the same KVM; with none of them it has a machine without EL2.
   Hosts and disks are not there yet.
+  With --arch s390 it is an ELF file or a raw kernel for z/Architecture, placed and entered as QEMU's "-M s390-ccw-virtio -kernel"
+  does; it has SCLP consoles, and with --disk a virtio disk on the channel subsystem. Protected guests are not there yet.
   With --role host the image is a hypervisor of your own, entered at HV=1 with a device tree in R3 and OPAL in R8, R9.
 
 Console:
@@ -102,6 +104,7 @@ Examples:
   cloister run --protected --entry fdt --report report.json guests/powerpc/secret.elf
   cloister run --disk disk.img guests/powerpc/disk.elf
   cloister run --cpus 4 guests/powerpc/smp.elf
+  cloister run --arch s390 guests/s390/hello.elf
   cloister run --arch arm64 guests/arm64/hello.elf
   cloister run --arch arm64 --protected --cpus 4 guests/arm64/smp.elf
   cloister run --protected --role host --initrd guests/powerpc/secret.elf guests/powerpc/hypervisor.elf`;
@@ -114,7 +117,7 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
   const command = new Command('run')
     .description('run guests, or a hypervisor of your own, on an emulated machine')
     .argument('<image...>', 'ELF images; several start several VMs')
-    .option('--arch <name>', 'architecture: powerpc or arm64', 'powerpc')
+    .option('--arch <name>', 'architecture: powerpc, s390 or arm64', 'powerpc')
     .option('--protected', 'offer the protection facility; a guest that never asks stays normal')
     .option('--role <role>', 'guest, or host: the image is the hypervisor, in place of ours', 'guest')
     .option('--memory <size>', 'memory of each guest (of the host, with --role host), a multiple of 64K', '64M')
@@ -176,7 +179,7 @@ function readUvKey(file: string): string {
 function planRun(images: readonly string[], options: RunOptions, given: (name: string) => boolean): RunPlan {
   const role = parseChoice('--role', options.role, ['guest', 'host']);
   if (role === 'host' && images.length > 1) throw new UsageError('--role host: there can be one hypervisor only');
-  const arch = parseChoice('--arch', options.arch, ['powerpc', 'arm64']);
+  const arch = parseChoice('--arch', options.arch, ['powerpc', 's390', 'arm64']);
   const hypervisor = arch === 'arm64' ? null : parseHypervisor('--hypervisor', options.hypervisor);
   const armAttack = arch === 'arm64' ? parseArmHypervisor('--hypervisor', options.hypervisor) : null;
   const hostile = armAttack ?? (hypervisor === 'curious' ? null : hypervisor);

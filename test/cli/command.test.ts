@@ -181,7 +181,7 @@ describe('bad input gets one line that names place and reason, and status 2', ()
       `${HELLO}: program header 0: it reaches 0x400100, guest memory ends at 0x100000`,
     ],
     [['run', '--cpus', '0', HELLO], '--cpus: "0" is no number from 1 to 256'],
-    [['run', '--arch', 'vax', HELLO], '--arch: "vax" is none of powerpc, arm64'],
+    [['run', '--arch', 'vax', HELLO], '--arch: "vax" is none of powerpc, s390, arm64'],
     [['run', '--max-instructions', '-1', HELLO], '--max-instructions: "-1" is no number from 1 to 9007199254740991'],
     [['run', '--role', 'host', HELLO, HELLO], '--role host: there can be one hypervisor only'],
     [['run', '--protected', '--secure-memory', '64K', HELLO], '--secure-memory: the Ultravisor itself needs 256 KiB'],

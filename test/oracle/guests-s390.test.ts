@@ -3,9 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runS390Guest, type S390Place, s390Guest } from '../support/s390-guest.ts';
 import { requireTool } from '../support/tools.ts';
-
-const s390Guest = (name: string): string => join(import.meta.dirname, '../../guests/s390', `${name}.elf`);
 
 /** The machine that docs and design name as the judge of normal s390 guests: with TCG, and one console, on which it types. */
 const MACHINE = ['-M', 's390-ccw-virtio', '-nodefaults', '-serial', 'stdio', '-display', 'none', '-m', '64'];
@@ -103,11 +102,6 @@ describe.skipIf(!requireTool('qemu-system-s390x').available)('our s390 guests on
     expect(judge).toBe(lines('type, and end with a full stop', typed.toUpperCase(), 'over'));
   });
 
-  test.each(KERNELS)('%s comes to a checksum', (name) => {
-    const judge = boot(name, '-append', ITERATIONS);
-    expect(judge).toMatch(/^start\n[0-9a-f]{16}\n$/);
-  });
-
   test.each(['', 'adapter'])('disk with command line "%s" uses its disk', (cmdline) => {
     const { console, disk } = bootWithDisk(cmdline);
     expect(console).toContain('told by interruptions\nwith a cookie\n');
@@ -117,5 +111,54 @@ describe.skipIf(!requireTool('qemu-system-s390x').available)('our s390 guests on
 
   test.each(GUESTS)('%s says what it should', (name, expected) => {
     expect(boot(name)).toBe(expected);
+  });
+});
+
+/** What ended well is a disabled wait at an address that says so. */
+const END = { kind: 'poweroff', detail: 'disabled wait at 0xfff' };
+
+const PLACES: readonly { readonly place: S390Place; readonly interpret: boolean }[] = [
+  { place: 'machine', interpret: false },
+  { place: 'machine', interpret: true },
+  { place: 'SIE', interpret: false },
+  { place: 'SIE', interpret: true },
+];
+
+describe.each(PLACES)('our s390 guests on our machine, %o', (how) => {
+  test.each(GUESTS)('%s says what it should', (name, expected) => {
+    const { outcome, console } = runS390Guest(name, how);
+    expect({ outcome, console }).toEqual({ outcome: END, console: expected });
+  });
+
+  test.each(['smp', 'smp_z13'])('%s uses four CPUs', (name) => {
+    for (const hostCpus of how.place === 'SIE' ? [1, 2, 4] : [1]) {
+      const { outcome, console } = runS390Guest(name, { ...how, cpus: 4, hostCpus });
+      expect({ outcome, console }).toEqual({ outcome: END, console: SMP(4) });
+    }
+  });
+
+  test('echo gives back what is typed', () => {
+    const typed = 'each character comes by itself.';
+    const { console } = runS390Guest('echo', { ...how, typed });
+    expect(console).toBe(lines('type, and end with a full stop', typed.toUpperCase(), 'over'));
+  });
+});
+
+describe.skipIf(!requireTool('qemu-system-s390x').available)('against QEMU', () => {
+  test.each(KERNELS)('%s comes to the same checksum', (name) => {
+    const judge = boot(name, '-append', ITERATIONS);
+    expect(judge).toMatch(/^start\n[0-9a-f]{16}\n$/);
+    for (const place of ['machine', 'SIE'] as const) {
+      expect(runS390Guest(name, { place, cmdline: ITERATIONS }).console).toBe(judge);
+    }
+  });
+
+  test.each(['', 'adapter'])('disk with command line "%s" does the same to its disk', (cmdline) => {
+    const judge = bootWithDisk(cmdline);
+    for (const place of ['machine', 'SIE'] as const) {
+      const disk = diskBytes();
+      expect(runS390Guest('disk', { place, cmdline, disk }).console).toBe(judge.console);
+      expect(Buffer.compare(disk, judge.disk)).toBe(0);
+    }
   });
 });

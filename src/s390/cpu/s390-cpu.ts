@@ -95,6 +95,8 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
   readonly #emergency = new Set<number>();
   /** Instructions that `Engine.run` was given, while it runs. */
   #budget = 0;
+  /** Instructions of native code that the clock has not counted yet. */
+  #debt = 0;
   #sliceEnds = false;
 
   constructor(options: S390CpuOptions) {
@@ -215,11 +217,13 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
     if (kind === 'clear') this.core.clearRegisters();
   }
 
-  setPrefix(prefix: number): boolean {
-    if (this.#mmu.locate(prefix, LOWCORE.SIZE / 2, 'store') < 0) return false;
+  isPrefix(prefix: number): boolean {
+    return [0, LOWCORE.SIZE / 2].every((offset) => this.#mmu.locate(prefix + offset, LOWCORE.SIZE / 2, 'store') >= 0);
+  }
+
+  setPrefix(prefix: number): void {
     this.core.prefix = prefix;
     this.core.flushTranslations();
-    return true;
   }
 
   storeStatus(address: number | null): boolean {
@@ -285,8 +289,19 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
     const start = clock.now;
     const end = start + budget;
     this.#sliceEnds = false;
-    while (clock.now < end && !this.#sliceEnds && this.settle()) this.#execute(end - clock.now);
+    while (clock.now < end && !this.#sliceEnds) {
+      if (this.#debt > 0) this.#payDebt(end);
+      else if (!this.settle()) break;
+      else if (this.#debt === 0) this.#execute(end - clock.now);
+    }
     return clock.now - start;
+  }
+
+  #payDebt(end: number): void {
+    const { clock } = this.#options;
+    const paid = Math.min(this.#debt, end - clock.now);
+    this.#debt -= paid;
+    clock.advance(paid);
   }
 
   /**
@@ -304,8 +319,8 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
     if (this.#waiting && !this.core.pswHas(PSW.WAIT)) this.#waiting = false;
     if (this.#native?.pending === true) {
       this.#native.run();
-      this.#options.clock.advance(NATIVE_INSTRUCTIONS);
-      return this.settle();
+      this.#debt += NATIVE_INSTRUCTIONS;
+      return true;
     }
     if (!this.#waiting) return true;
     if (isDisabledWait(this.core.pswMask)) this.#options.disabledWait(this);
@@ -420,11 +435,13 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
   }
 
   #execute(left: number): void {
-    const { clock, engine } = this.#options;
+    const { clock, engine, tod } = this.#options;
     const due = this.deadline;
     const budget = due === null ? left : Math.min(left, Math.max(1, due - clock.now));
     this.#budget = budget;
+    tod.running = this;
     const executed = engine.run(this.context, budget);
+    tod.running = null;
     this.#budget = 0;
     clock.advance(executed);
   }

@@ -14,8 +14,9 @@ export interface SignalTarget {
   stop(): void;
   restart(): void;
   reset(kind: 'normal' | 'initial'): void;
-  /** @returns false where the prefix area is no storage */
-  setPrefix(prefix: number): boolean;
+  /** Whether there is storage for a prefix area. */
+  isPrefix(prefix: number): boolean;
+  setPrefix(prefix: number): void;
   /** @returns false where the area is no storage; without an address: at the CPU's own prefix area */
   storeStatus(address: number | null): boolean;
 }
@@ -73,8 +74,10 @@ function order(code: number, target: SignalTarget, parameter: number, from: numb
       target.reset('normal');
       return 0;
     case SIGP.SET_PREFIX:
+      if (!target.isPrefix(parameter & 0x7fffe000)) return { status: SIGP_STATUS.INVALID_PARAMETER };
       if (target.state !== 'stopped') return { status: SIGP_STATUS.INCORRECT_STATE };
-      return target.setPrefix(parameter & 0x7fffe000) ? 0 : { status: SIGP_STATUS.INVALID_PARAMETER };
+      target.setPrefix(parameter & 0x7fffe000);
+      return 0;
     case SIGP.STORE_STATUS:
       if (target.state !== 'stopped') return { status: SIGP_STATUS.INCORRECT_STATE };
       return target.storeStatus(parameter & 0x7ffffe00) ? 0 : { status: SIGP_STATUS.INVALID_PARAMETER };

@@ -7,6 +7,8 @@ export const TOD_AT_START = 0x7d91048bca000000n;
 /** The TOD clock of a machine, which all its CPUs share. */
 export class TodClock {
   readonly #clock: () => bigint;
+  /** The CPU that executes at this moment: the clock is as far as it is. */
+  running: { readonly now: bigint } | null = null;
   #offset = TOD_AT_START;
 
   /** @param clock instructions executed so far */
@@ -16,7 +18,8 @@ export class TodClock {
 
   /** What all timers count, from 0 on and without wrapping. */
   units(): bigint {
-    return (this.#clock() * RATE.units) / RATE.instructions;
+    const now = this.running?.now ?? this.#clock();
+    return (now * RATE.units) / RATE.instructions;
   }
 
   /** Bits 0 to 63 of the clock. */

@@ -85,8 +85,8 @@ function reset(target: Vcpu, kind: 'normal' | 'initial'): SigpResult {
 
 function setPrefix(target: Vcpu, parameter: number): SigpResult {
   const prefix = parameter & 0x7fffe000;
-  if (target.secure !== null || target.state !== 'stopped') return { cc: 1, status: SIGP_STATUS.INCORRECT_STATE };
   if (prefix + 0x2000 > target.vm.size) return { cc: 1, status: SIGP_STATUS.INVALID_PARAMETER };
+  if (target.secure !== null || target.state !== 'stopped') return { cc: 1, status: SIGP_STATUS.INCORRECT_STATE };
   target.sie.setPrefix(prefix);
   return ACCEPTED;
 }
