@@ -321,7 +321,7 @@ class AnyMachine implements Machine {
   }
 
   get view(): HypervisorView | null {
-    return this.#power?.view ?? null;
+    return this.#power?.view ?? this.#pkvm?.view ?? null;
   }
 
   get clock(): number {
@@ -359,7 +359,6 @@ class AnyMachine implements Machine {
     const { protected: offered = false, pkvmProfile, role = 'guest', watch, armAttack, seedOverrides } = this.#options;
     this.#refuse([
       ['--role host', role === 'host'],
-      ['--hypervisor curious', watch !== undefined],
       ['--disk', this.#vms.some(({ options }) => options.disk !== undefined)],
     ]);
     const guests = this.#vms.map(({ options, console }) => ({
@@ -379,14 +378,15 @@ class AnyMachine implements Machine {
       trace: this.#options.trace ?? null,
     };
     const [guest = noVm()] = guests;
-    const alone = !offered && pkvmProfile === undefined && armAttack === undefined && guests.length === 1;
-    if (alone) return new ArmMachine({ guest, ...shared });
+    const asked = offered || pkvmProfile !== undefined || armAttack !== undefined || watch !== undefined;
+    if (!asked && guests.length === 1) return new ArmMachine({ guest, ...shared });
     this.#pkvm = new PkvmMachine({
       guests,
       protected: offered,
       profile: pkvmProfile ?? 'I',
       ...shared,
       ...(armAttack && { attack: armAttack }),
+      ...(watch && { watch }),
     });
     return this.#pkvm;
   }

@@ -5,6 +5,7 @@ import { MmioBus } from '../devices/mmio.ts';
 import { Engine } from '../engine/engine.ts';
 import type { ImageFile } from '../image/image-file.ts';
 import { HostView } from '../machine/host-view.ts';
+import { HypervisorView, type HypervisorViewOptions } from '../machine/hypervisor-view.ts';
 import { makeStore } from '../machine/make-store.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
@@ -13,11 +14,13 @@ import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.
 import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
 import { ARM_PAGE_SIZE, affinityOf, type PkvmProfile, PSTATE, SPSR_MODE } from './abi.ts';
+import { architectedRegisters } from './cpu/architected-registers.ts';
 import { ArmCpu } from './cpu/arm-cpu.ts';
 import type { EntryCause } from './cpu/core.ts';
 import { GicCpuInterface } from './cpu/gic-cpu-interface.ts';
 import type { RegisterPort } from './cpu/port.ts';
 import { Stage2Check } from './cpu/stage2-check.ts';
+import { PAGE_STATE } from './hyp/hyp-page.ts';
 import { Hypervisor } from './hyp/hypervisor.ts';
 import { poolPages } from './hyp/pkvm.ts';
 import { armIsa } from './isa/index.ts';
@@ -60,6 +63,8 @@ export interface PkvmMachineOptions {
   readonly timeSlice?: bigint;
   /** What the host does differently. */
   readonly hooks?: KvmHooks;
+  /** Watch what the host can learn. */
+  readonly watch?: HypervisorViewOptions;
   /** The host is hostile in this way, in place of `hooks`. */
   readonly attack?: Attack;
   /** The two frames that it attacks, counted from the beginning of guest memory; default: the last two that the victim has touched. */
@@ -132,6 +137,8 @@ export class PkvmMachine {
   readonly hyp: Hypervisor;
   readonly kvm: Kvm;
   readonly guests: readonly KvmGuest[];
+  /** What the host could learn; null unless watched. */
+  readonly view: HypervisorView | null;
   /** null unless the host is hostile. */
   readonly hostile: Hostile | null;
   readonly #gic: GicV3;
@@ -160,6 +167,8 @@ export class PkvmMachine {
     this.engine = new Engine(store, armIsa, layout, { translate: !options.interpret });
     this.memory = new RealMemory(store, regions);
     this.#watch = new RunWatch(options.trace);
+    const visibility = { pageBytes: ARM_PAGE_SIZE, visible: (page: number) => this.#isVisible(page) };
+    this.view = options.watch === undefined ? null : new HypervisorView(this.memory, crypto, options.watch, visibility);
     const random = new RandomSource(crypto, options.seed, options.seedOverrides);
     this.#entropy = random.stream(PKVM_RANDOM_STREAM.trng);
     const affinities = Array.from({ length: cpus }, (_, index) => affinityOf(index));
@@ -291,12 +300,23 @@ export class PkvmMachine {
         invalidateTranslations: () => everyCpu((cpu) => cpu.flushTranslations()),
         sendEvent: () => everyCpu((cpu) => cpu.registerEvent()),
       },
-      onLevelEnter: (cpu, level, cause) => this.#entered(cpu, level, cause),
+      onLevelEnter: (cpu, level, cause, nia) => this.#entered(cpu, level, cause, nia),
     });
   }
 
-  #entered(cpu: ArmCpu, level: number, _cause: EntryCause): void {
-    if (level === 1 && cpu.core.vmid === 0) this.#hostEntries += 1;
+  /** The host gets control. */
+  #entered(cpu: ArmCpu, level: number, cause: EntryCause, nia: bigint): void {
+    if (level !== 1 || cpu.core.vmid !== 0) return;
+    this.#hostEntries += 1;
+    if (this.view === null) return;
+    const registers = architectedRegisters(cpu.core);
+    this.view.observe({ clock: Number(cpu.now), cpu: cpu.index, cause, nia, registers });
+  }
+
+  /** Whether the host may read a page: it owns it, or somebody shared it. */
+  #isVisible(page: number): boolean {
+    const pages = this.hyp.hostStage2 === null ? undefined : this.hyp.pkvm?.pages;
+    return pages === undefined || page === HYP_TEXT || pages.hostState(page) !== PAGE_STATE.noPage;
   }
 
   /** EL3: what the hyp lets through of the host's calls, and its own for guests. */

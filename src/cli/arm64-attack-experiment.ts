@@ -19,6 +19,10 @@ export interface ArmVictimOptions {
   readonly seed: string;
   /** What its host does; null: an honest one. */
   readonly attack: Attack | null;
+  /** Another seed for the numbers that its secret is made of, and for nothing else. */
+  readonly secretSeed?: string;
+  /** Search and digest all that the host could see. */
+  readonly watch?: boolean;
 }
 
 /** What came of a run of the victim. */
@@ -45,7 +49,9 @@ export function victimTargets(victim: ImageFile): readonly [number, number] {
 }
 
 /** Runs the victim once. An attack's accomplice is the same program in another VM: what it keeps is as much of a secret. */
-export function runArmVictim({ crypto, victim, protected: isProtected, seed, attack }: ArmVictimOptions): ArmVictimRun {
+export function runArmVictim(options: ArmVictimOptions): ArmVictimRun {
+  const { crypto, victim, protected: isProtected, seed, attack, secretSeed } = options;
+  const seedOverrides = new Map(secretSeed === undefined ? [] : [[PKVM_RANDOM_STREAM.trng, secretSeed]]);
   const trace = new MemoryTrace();
   const names = attack?.accomplice === true ? ['victim', 'accomplice'] : ['victim'];
   const guests = names.map((name) => ({
@@ -57,16 +63,21 @@ export function runArmVictim({ crypto, victim, protected: isProtected, seed, att
     cpus: 1,
     console: new ConsoleBuffer(),
   }));
-  const stream = new RandomSource(crypto, seed).stream(PKVM_RANDOM_STREAM.trng);
+  const stream = new RandomSource(crypto, seed, seedOverrides).stream(PKVM_RANDOM_STREAM.trng);
+  const secret = Array.from({ length: SECRET_WORDS * guests.length }, () => stream(8));
   const machine = new PkvmMachine({
     guests,
     protected: isProtected,
     profile: 'I',
     interpret: false,
     seed,
+    seedOverrides,
     crypto,
     trace,
     ...(attack && { attack, attackTargets: victimTargets(victim) }),
+    ...(options.watch === true && {
+      watch: { secrets: secret.flatMap((word) => [word, word.toReversed()]), digests: true },
+    }),
   });
   const outcome = machine.run(LIMIT * guests.length);
   const [first] = machine.kvm.vms;
@@ -75,10 +86,10 @@ export function runArmVictim({ crypto, victim, protected: isProtected, seed, att
     console: new TextDecoder().decode(guests[0]?.console.written()),
     outcome: first?.end ?? outcome,
     vmState: machine.vmStates().victim ?? 'normal',
-    secret: Array.from({ length: SECRET_WORDS * guests.length }, () => stream(8)),
+    secret,
     loot: machine.hostile?.toolbox.loot ?? [],
     attempts: machine.hostile?.toolbox.attempts ?? new Map(),
-    sighted: new Set(),
+    sighted: new Set(machine.view?.sightings.map(({ secret: needle }) => needle >> 1)),
     events: trace.events,
     machine,
   };

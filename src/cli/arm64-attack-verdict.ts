@@ -18,6 +18,8 @@ const WITHOUT_EFFECT: ReadonlyMap<Means, string> = new Map([
 function barriers(run: ArmVictimRun): string[] {
   const found = [...memoryRefusals(run), ...callRefusals(run), ...ignoredAnswers(run), ...clearedPages(run)];
   if (found.length > 0) return found;
+  const looks = run.machine.view?.observations.length ?? 0;
+  if (looks > 0) return [`not in any register or page at ${looks} looks`];
   if (run.attempts.size === 0) return ['the host is never asked'];
   return [...run.attempts.keys()].map((means) => WITHOUT_EFFECT.get(means)).filter((text) => text !== undefined);
 }

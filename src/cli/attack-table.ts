@@ -44,12 +44,18 @@ export function powerAttackRows(attacks: readonly (Attack | 'curious')[], seed: 
 }
 
 /** The same on arm64. */
-export function armAttackRows(attacks: readonly ArmAttack[], seed: string): Generator<AttackRow> {
+export function armAttackRows(attacks: readonly (ArmAttack | 'curious')[], seed: string): Generator<AttackRow> {
   const base = { crypto: defaultProvider(), victim: victimOf('arm64'), seed };
   return rowsOf(attacks, {
-    run: (isProtected, attack) => runArmVictim({ ...base, protected: isProtected, attack }),
+    run: (isProtected, attack) =>
+      runArmVictim({
+        ...base,
+        protected: isProtected,
+        attack: attack === 'curious' ? null : attack,
+        watch: attack === 'curious',
+      }),
     judge: judgeArm,
-    describe: (attack) => attack,
+    describe: (attack) => (attack === 'curious' ? CURIOUS : attack),
   });
 }
 

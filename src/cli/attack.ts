@@ -61,7 +61,7 @@ function powerRows(names: readonly string[], seed: string): Generator<AttackRow>
 /** @throws UsageError before anything runs */
 function armRows(names: readonly string[], seed: string): Generator<AttackRow> {
   const chosen = names.map((name) => parseArmHypervisor('attack', name) ?? nothing());
-  return armAttackRows(names.length === 0 ? ARM_ATTACKS : chosen, seed);
+  return armAttackRows(names.length === 0 ? ['curious', ...ARM_ATTACKS] : chosen, seed);
 }
 
 function nothing(): never {

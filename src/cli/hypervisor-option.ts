@@ -1,3 +1,4 @@
+import { PKVM_RANDOM_STREAM } from '../arm64/pkvm-machine.ts';
 import { defaultProvider } from '../crypto/default.ts';
 import { ARM_ATTACKS, type ArmAttack, ATTACKS, type Attack, type Machine, type MachineOptions } from '../index.ts';
 import { RandomSource } from '../machine/random.ts';
@@ -20,7 +21,7 @@ export function hypervisorHelp(): string {
   const width = Math.max(...[...power, ...ARM_ATTACKS].map(({ name }) => name.length));
   const list = (rows: readonly Listed[]): string =>
     rows.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n');
-  return `${list(power)}\n  With --arch arm64:\n${list([HONEST, ...ARM_ATTACKS])}`;
+  return `${list(power)}\n  With --arch arm64:\n${list([HONEST, CURIOUS, ...ARM_ATTACKS])}`;
 }
 
 /** A hypervisor as the user named it: `curious`, an attack, or null for `honest`. @throws UsageError */
@@ -35,12 +36,13 @@ export function parseHypervisor(option: string, name: string): Attack | 'curious
   return attack;
 }
 
-/** A host of arm64 as the user named it: an attack, or null for `honest`. @throws UsageError */
-export function parseArmHypervisor(option: string, name: string): ArmAttack | null {
+/** A host of arm64 as the user named it: `curious`, an attack, or null for `honest`. @throws UsageError */
+export function parseArmHypervisor(option: string, name: string): ArmAttack | 'curious' | null {
   if (name === HONEST.name) return null;
+  if (name === CURIOUS.name) return 'curious';
   const attack = ARM_ATTACKS.find((a) => a.name === name);
   if (attack === undefined) {
-    const known = [HONEST, ...ARM_ATTACKS].map((a) => a.name);
+    const known = [HONEST, CURIOUS, ...ARM_ATTACKS].map((a) => a.name);
     throw new UsageError(`${option}: "${name}" is none of ${known.join(', ')}`);
   }
   return attack;
@@ -58,6 +60,18 @@ export function hypervisorOptions(
   if (hypervisor === null) return {};
   if (hypervisor !== 'curious') return { attack: hypervisor };
   const words = guestRandoms(seed, cpus);
+  return { watch: { secrets: words.flatMap((word) => [word, word.toReversed()]), digests: false } };
+}
+
+/** The same for arm64. */
+export function armHypervisorOptions(
+  hypervisor: ArmAttack | 'curious' | null,
+  seed: string,
+): Pick<MachineOptions, 'armAttack' | 'watch'> {
+  if (hypervisor === null) return {};
+  if (hypervisor !== 'curious') return { armAttack: hypervisor };
+  const stream = new RandomSource(defaultProvider(), seed).stream(PKVM_RANDOM_STREAM.trng);
+  const words = Array.from({ length: WORDS_SOUGHT }, () => stream(8));
   return { watch: { secrets: words.flatMap((word) => [word, word.toReversed()]), digests: false } };
 }
 

@@ -5,7 +5,13 @@ import type { MachineOptions, VmOptions } from '../index.ts';
 import { PAGE_CIPHERS } from '../powerpc/ultravisor/page-cipher.ts';
 import { UsageError } from './exit-status.ts';
 import { readImage, requireDistinct } from './files.ts';
-import { hypervisorHelp, hypervisorOptions, parseArmHypervisor, parseHypervisor } from './hypervisor-option.ts';
+import {
+  armHypervisorOptions,
+  hypervisorHelp,
+  hypervisorOptions,
+  parseArmHypervisor,
+  parseHypervisor,
+} from './hypervisor-option.ts';
 import { readKeyFile } from './key-files.ts';
 import { parseChoice, parseCount, parseSeed, parseSize } from './values.ts';
 
@@ -181,19 +187,19 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
   if (role === 'host' && images.length > 1) throw new UsageError('--role host: there can be one hypervisor only');
   const arch = parseChoice('--arch', options.arch, ['powerpc', 's390', 'arm64']);
   const hypervisor = arch === 'arm64' ? null : parseHypervisor('--hypervisor', options.hypervisor);
-  const armAttack = arch === 'arm64' ? parseArmHypervisor('--hypervisor', options.hypervisor) : null;
-  const hostile = armAttack ?? (hypervisor === 'curious' ? null : hypervisor);
-  if (role === 'host' && (hypervisor ?? armAttack) !== null) {
+  const armHost = arch === 'arm64' ? parseArmHypervisor('--hypervisor', options.hypervisor) : null;
+  const hostile = [hypervisor, armHost].find((one) => one !== null && one !== 'curious');
+  if (role === 'host' && (hypervisor ?? armHost) !== null) {
     throw new UsageError('--hypervisor: with --role host the image is the hypervisor');
   }
-  if (hostile?.accomplice === true && images.length < 2) {
+  if (typeof hostile === 'object' && hostile?.accomplice === true && images.length < 2) {
     throw new UsageError(`--hypervisor: ${hostile.name} needs two guests`);
   }
   const seed = parseSeed('--seed', options.seed);
   const cpus = parseCount('--cpus', options.cpus, MAX_CPUS);
   const machine: MachineOptions = {
     ...hypervisorOptions(hypervisor, seed, cpus),
-    ...(armAttack && { armAttack }),
+    ...armHypervisorOptions(armHost, seed),
     arch,
     protected: options.protected ?? false,
     secureMemory: parseSize('--secure-memory', options.secureMemory),

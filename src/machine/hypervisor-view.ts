@@ -2,7 +2,16 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import type { RealMemory, Region } from './memory.ts';
 import type { RealAddress } from './types.ts';
 
+/** What of memory a hypervisor can reach, where that is finer than regions, and changes. */
+export interface Visibility {
+  /** Bytes of a page, a power of two up to 64 KiB. */
+  readonly pageBytes: number;
+  /** Whether the hypervisor can reach the page at an address. */
+  visible(page: number): boolean;
+}
+
 const PAGE = 65536;
+const EVERYTHING: Visibility = { pageBytes: PAGE, visible: () => true };
 
 /** What the hypervisor could see at one moment when it got control. */
 export interface Observation {
@@ -13,7 +22,7 @@ export interface Observation {
   readonly nia: bigint;
   /** Every register that software at hypervisor privilege can read, by its name. */
   readonly registers: Readonly<Record<string, bigint>>;
-  /** Digest of each 64 KiB page of RAM that the hypervisor can reach, by real address; only if asked for. */
+  /** Digest of each page (of 64 KiB, or as `Visibility` says) of RAM that the hypervisor can reach, by real address; only if asked for. */
   readonly pages: ReadonlyMap<RealAddress, string>;
 }
 
@@ -54,10 +63,20 @@ export class HypervisorView {
   readonly #options: HypervisorViewOptions;
   readonly #pieces: readonly { readonly secret: number; readonly value: bigint }[];
   readonly #shadows: readonly Shadow[];
+  readonly #visibility: Visibility;
+  /** What a page looks like that the hypervisor cannot reach. */
+  readonly #nothing: Uint8Array;
   #pages: ReadonlyMap<RealAddress, string> = new Map();
 
-  constructor(memory: RealMemory, crypto: CryptoProvider, options: HypervisorViewOptions) {
+  constructor(
+    memory: RealMemory,
+    crypto: CryptoProvider,
+    options: HypervisorViewOptions,
+    visibility: Visibility = EVERYTHING,
+  ) {
     this.#memory = memory;
+    this.#visibility = visibility;
+    this.#nothing = new Uint8Array(visibility.pageBytes);
     this.#crypto = crypto;
     this.#options = options;
     this.#pieces = options.secrets.flatMap((bytes, secret) => piecesOf(bytes).map((value) => ({ secret, value })));
@@ -71,7 +90,7 @@ export class HypervisorView {
     const index = this.observations.length;
     const first = index === 0;
     for (const shadow of this.#shadows) {
-      for (let at = 0; at < shadow.region.size; at += PAGE) {
+      for (let at = 0; at < shadow.region.size; at += this.#visibility.pageBytes) {
         if (this.#update(shadow, at) || first) this.#look(shadow, at, index, moment.clock);
       }
     }
@@ -82,8 +101,10 @@ export class HypervisorView {
   /** Brings a page's shadow up to date. @returns whether it had changed */
   #update({ region, bytes }: Shadow, at: number): boolean {
     const { store } = this.#memory;
-    const now = store.bytes.subarray(region.host + at, region.host + at + PAGE);
-    if (sameBytes(now, bytes.subarray(at, at + PAGE))) return false;
+    const { pageBytes, visible } = this.#visibility;
+    const start = region.host + at;
+    const now = visible(region.base + at) ? store.bytes.subarray(start, start + pageBytes) : this.#nothing;
+    if (sameBytes(now, bytes.subarray(at, at + pageBytes))) return false;
     bytes.set(now, at);
     return true;
   }
@@ -91,17 +112,15 @@ export class HypervisorView {
   #look({ region, bytes }: Shadow, at: number, observation: number, clock: number): void {
     // A secret can begin on the page before.
     const from = Math.max(0, at - this.#longest());
-    const window = bytes.subarray(from, at + PAGE);
+    const end = at + this.#visibility.pageBytes;
+    const window = bytes.subarray(from, end);
     this.#options.secrets.forEach((needle, secret) => {
       const found = find(window, needle);
       const where = `0x${(region.base + from + found).toString(16)}`;
       if (found >= 0) this.sightings.push({ observation, clock, where, secret });
     });
     if (!this.#options.digests) return;
-    const digest = this.#crypto
-      .sha256(bytes.subarray(at, at + PAGE))
-      .subarray(0, 16)
-      .join();
+    const digest = this.#crypto.sha256(bytes.subarray(at, end)).subarray(0, 16).join();
     this.#pages = new Map([...this.#pages, [(region.base + at) as RealAddress, digest]]);
   }
 

@@ -267,12 +267,14 @@ describe('cloister demo', () => {
   it('shows where the secret is found and where not', () => {
     const { status, out } = cloister('demo');
     expect(status).toBe(0);
-    expect(out.match(/found the secret in \d+ places/g)).toHaveLength(1);
-    expect(out.match(/the secret was nowhere to be seen/g)).toHaveLength(2);
-    expect(out).toMatch(/saw exactly the same, \d+ times/);
+    // Once on Power and once on arm64; there a hypervisor in machine code is a second one to see nothing.
+    expect(out.match(/found the secret in \d+ places/g)).toHaveLength(2);
+    expect(out.match(/the secret was nowhere to be seen/g)).toHaveLength(3);
+    expect(out.match(/saw exactly the same, \d+ times/g)).toHaveLength(2);
+    expect(out).toMatch(/ran as a protected VM\n {4}pages of the guest: \d+ OWNED, 1 MMIO \(\d+ donated, 0 shared/);
     const sha512 = createHash('sha512').update(kernelBytes(new Uint8Array(readFileSync(SECRET)), SECRET));
     expect(out).toContain(`sha512 ${sha512.digest('hex').slice(0, 40)}...`);
     expect(out).toMatch(/H_SVM_INIT_ABORT.*\n(?: {4}\|.*\n)+ {4}\| ran as a normal VM\n {4}Ultravisor: .*digests/);
-    expect(out.split('\n').length).toBeLessThan(45);
+    expect(out.split('\n').length).toBeLessThan(75);
   });
 });
