@@ -357,10 +357,7 @@ class AnyMachine implements Machine {
   /** @throws OptionError for what arm64 does not have yet */
   #makeArm(): ArmMachine | PkvmMachine {
     const { protected: offered = false, pkvmProfile, role = 'guest', watch, armAttack, seedOverrides } = this.#options;
-    this.#refuse([
-      ['--role host', role === 'host'],
-      ['--disk', this.#vms.some(({ options }) => options.disk !== undefined)],
-    ]);
+    this.#refuse([['--role host', role === 'host']]);
     const guests = this.#vms.map(({ options, console }) => ({
       name: options.name,
       image: options.image,
@@ -369,6 +366,7 @@ class AnyMachine implements Machine {
       memory: options.memory ?? DEFAULT_MEMORY,
       cpus: options.cpus ?? 1,
       console,
+      ...(options.disk && { disk: options.disk }),
     }));
     const shared = {
       interpret: this.#options.interpret ?? false,

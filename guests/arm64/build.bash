@@ -5,7 +5,7 @@ readonly ARM64_TOOLS=("${ARM64_CROSS}gcc" "${ARM64_CROSS}as" "${ARM64_CROSS}ld" 
 readonly ARM64_ASSEMBLY_GUESTS=(hello)
 # float is missing: there is no floating point yet.
 readonly ARM64_KERNELS=(list matrix state crc sha256 string quicksort hash)
-readonly ARM64_C_GUESTS=(timer smp echo victim)
+readonly ARM64_C_GUESTS=(timer smp echo victim disk)
 readonly ARM64_C=(
   -std=gnu11 -O2 -ffreestanding -fno-common -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables
   -fno-tree-loop-distribute-patterns -fno-pic -mno-outline-atomics -mgeneral-regs-only -Iarm64/lib -Icrypto -Ikernels -Wall -Wextra -Werror

@@ -1,5 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ConsoleBackend } from '../devices/console.ts';
+import type { DiskBackend } from '../devices/disk.ts';
 import { GicV3 } from '../devices/gicv3.ts';
 import { Engine } from '../engine/engine.ts';
 import type { ImageFile } from '../image/image-file.ts';
@@ -18,6 +19,7 @@ import { armIsa } from './isa/index.ts';
 import type { ArmMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
 import { callPsci, type PsciPower } from './kvm/psci.ts';
+import { GuestDma } from './vmm/guest-dma.ts';
 import { DISTRIBUTOR, MOST_CPUS, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS, SPI_COUNT } from './vmm/layout.ts';
 import { Virt } from './vmm/virt.ts';
 
@@ -31,6 +33,8 @@ export interface ArmGuestOptions {
   readonly memory: number;
   readonly cpus: number;
   readonly console: ConsoleBackend;
+  /** A virtio block device. */
+  readonly disk?: DiskBackend;
 }
 
 /** A `virt` machine. */
@@ -85,9 +89,13 @@ export class ArmMachine {
       affinities: Array.from({ length: guest.cpus }, (_, index) => affinityOf(index)),
       spis: SPI_COUNT,
     });
+    const device = new HostView(this.memory, { agent: 'device', secure: false }, trace, () => this.clock.stamp);
+    const end = BigInt(RAM_BASE + guest.memory);
+    const dma = new GuestDma(device, (page) => (page < end ? (Number(page) as RealAddress) : undefined));
+    const disk = guest.disk === undefined ? null : { backend: guest.disk, memory: dma, platformAccess: false };
     this.virt = new Virt(
       view,
-      { ...guest, conduit: 'hvc', random: random.stream(ARM_RANDOM_STREAM.deviceTree) },
+      { ...guest, disk, conduit: 'hvc', random: random.stream(ARM_RANDOM_STREAM.deviceTree) },
       this.gic,
       () => this.clock.now,
     );

@@ -1,5 +1,6 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { ConsoleBackend } from '../devices/console.ts';
+import type { DiskBackend } from '../devices/disk.ts';
 import { GicV3 } from '../devices/gicv3.ts';
 import { MmioBus } from '../devices/mmio.ts';
 import { Engine } from '../engine/engine.ts';
@@ -46,6 +47,8 @@ export interface PkvmGuestOptions {
   readonly memory: number;
   readonly cpus: number;
   readonly console: ConsoleBackend;
+  /** A virtio block device. */
+  readonly disk?: DiskBackend;
 }
 
 /** A machine with EL2 below which KVM runs guests. */
@@ -215,8 +218,9 @@ export class PkvmMachine {
     this.guests = guests.map((guest, index) => {
       const seeds = random.stream(PKVM_RANDOM_STREAM.deviceTree(index));
       const place = plan.guests[index] as RealAddress;
-      const more = { host: place, isProtected: options.protected, random: seeds };
-      return new KvmGuest(this.kvm, this.#viewOf('vmm'), { ...guest, ...more }, () => this.clock.now);
+      const more = { host: place, isProtected: options.protected, random: seeds, disk: guest.disk ?? null };
+      const views = [this.#viewOf('vmm'), this.#viewOf('device')] as const;
+      return new KvmGuest(this.kvm, ...views, { ...guest, ...more }, () => this.clock.now);
     });
     this.cpus[0]?.place(AT_EL2, BigInt(HYP_TEXT));
   }

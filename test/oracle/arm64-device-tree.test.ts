@@ -66,7 +66,6 @@ describe.skipIf(!requireTool('qemu-system-aarch64').available)('the device tree 
       'pl061',
       'platform-bus',
       'pmu',
-      'virtio_mmio',
     ]);
   });
 });

@@ -1,7 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodeProvider } from '../../src/crypto/node.ts';
-import { armGuest, runArmGuest } from '../support/arm-guest.ts';
+import { MemoryDisk } from '../../src/devices/disk.ts';
+import { honestConsole } from '../arm64/attack/victim.ts';
+import { armGuest, diskContents, runArmGuest } from '../support/arm-guest.ts';
 import { requireTool } from '../support/tools.ts';
 
 /** The machine that docs and design name as the judge of normal arm64 guests. */
@@ -59,6 +64,7 @@ const GUESTS: readonly (readonly [string, string])[] = [
     ),
   ],
   ['smp', SMP(1)],
+  ['victim', honestConsole('normal')],
 ];
 
 describe.skipIf(!requireTool('qemu-system-aarch64').available)('our arm64 guests on QEMU', () => {
@@ -75,6 +81,27 @@ describe.skipIf(!requireTool('qemu-system-aarch64').available)('our arm64 guests
     expect(judge).toBe(lines('type, and end with a full stop', typed.toUpperCase(), 'by interrupts'));
     for (const interpret of [false, true]) {
       expect(runArmGuest('echo', { interpret, typed }).console).toBe(judge);
+    }
+  });
+
+  test('disk reads and writes the same disk as on our machine, in the same transport', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'cloister-disk-'));
+    try {
+      const file = join(directory, 'disk.img');
+      const contents = diskContents(64);
+      writeFileSync(file, contents);
+      const drive = ['-drive', `if=none,id=d,format=raw,file=${file}`, '-device', 'virtio-blk-device,drive=d'];
+      const modern = ['-global', 'virtio-mmio.force-legacy=false'];
+      const judge = boot('disk', '-cpu', 'cortex-a57', ...modern, ...drive);
+      expect(judge).toMatch(/^disk at 0a003e00, sectors 64\n/);
+      const written = readFileSync(file);
+      for (const interpret of [false, true]) {
+        const disk = new MemoryDisk(contents.slice());
+        expect(runArmGuest('disk', { interpret, disk }).console).toBe(judge);
+        expect(Buffer.from(disk.read(0, 64)).equals(written)).toBe(true);
+      }
+    } finally {
+      rmSync(directory, { recursive: true });
     }
   });
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ArmMachine } from '../../src/arm64/machine.ts';
 import { nodeProvider } from '../../src/crypto/node.ts';
 import { ConsoleBuffer } from '../../src/devices/console.ts';
+import type { DiskBackend } from '../../src/devices/disk.ts';
 
 /** Where a guest's ELF file is. */
 export const armGuest = (name: string): string => join(import.meta.dirname, '../../guests/arm64', `${name}.elf`);
@@ -15,6 +16,7 @@ export interface ArmRun {
   /** Typed on its console. */
   readonly typed?: string;
   readonly limit?: number;
+  readonly disk?: DiskBackend;
 }
 
 const MEMORY = 64 << 20;
@@ -24,7 +26,7 @@ const LIMIT = 2e9;
 /** Runs a guest to its end. */
 export function runArmGuest(
   name: string,
-  { interpret, cmdline = '', cpus = 1, typed = '', limit = LIMIT }: ArmRun,
+  { interpret, cmdline = '', cpus = 1, typed = '', limit = LIMIT, disk }: ArmRun,
 ): { readonly outcome: string; readonly console: string; readonly machine: ArmMachine } {
   const console = new ConsoleBuffer();
   console.feed(Buffer.from(typed));
@@ -38,6 +40,7 @@ export function runArmGuest(
       memory: MEMORY,
       cpus,
       console,
+      ...(disk && { disk }),
     },
     interpret,
     seed: '1',
@@ -47,3 +50,7 @@ export function runArmGuest(
   const outcome = machine.run(limit);
   return { outcome: outcome.kind, console: Buffer.from(console.written()).toString('latin1'), machine };
 }
+
+/** A disk of so many sectors, each with contents of its own. */
+export const diskContents = (sectors: number): Uint8Array =>
+  Uint8Array.from({ length: sectors * 512 }, (_, i) => (i * 7 + (i >> 9) * 13) & 0xff);

@@ -8,7 +8,7 @@ import {
   u64Value,
 } from '../../image/fdt.ts';
 import { affinityOf, PPI, PSCI } from '../abi.ts';
-import { DISTRIBUTOR, type GuestRange, RAM_BASE, REDISTRIBUTORS, UART, UART_SPI } from './layout.ts';
+import { DISTRIBUTOR, type GuestRange, RAM_BASE, REDISTRIBUTORS, UART, UART_SPI, VIRTIO } from './layout.ts';
 
 /** What differs between the device trees of two `virt` guests. */
 export interface VirtTree {
@@ -30,7 +30,7 @@ const CLOCK_HZ = 24_000_000;
 const FIRST_PHANDLE = 0x8000;
 
 /** First cell of an interrupt specifier, and its flags (Linux, arm,gic-v3.yaml). */
-const INTERRUPT = { spi: 0, ppi: 1, levelHigh: 4, firstPpi: 16 } as const;
+const INTERRUPT = { spi: 0, ppi: 1, edgeRising: 1, levelHigh: 4, firstPpi: 16 } as const;
 /** The secure physical timer's interrupt: the first that the timer node names. */
 const SECURE_TIMER_PPI = 29;
 
@@ -50,6 +50,7 @@ export function virtTree(tree: VirtTree): FdtNode {
     [
       psci(tree.conduit),
       memory(tree.memory),
+      ...virtioTransports(),
       uart(clock),
       interruptController(controller),
       cpus(tree.cpus),
@@ -75,6 +76,19 @@ function memory(size: number): FdtNode {
   return fdtNode(`memory@${RAM_BASE.toString(16)}`, {
     reg: rangeValue({ base: RAM_BASE, size }),
     device_type: stringValue('memory'),
+  });
+}
+
+/** All transports, whether something is plugged in or not. Their interrupts are edges. */
+function virtioTransports(): FdtNode[] {
+  return Array.from({ length: VIRTIO.count }, (_, n) => {
+    const base = VIRTIO.base + n * VIRTIO.stride;
+    return fdtNode(`virtio_mmio@${base.toString(16)}`, {
+      'dma-coherent': EMPTY,
+      interrupts: cellsValue(INTERRUPT.spi, VIRTIO.firstSpi + n, INTERRUPT.edgeRising),
+      reg: rangeValue({ base, size: VIRTIO.stride }),
+      compatible: stringValue('virtio,mmio'),
+    });
   });
 }
 

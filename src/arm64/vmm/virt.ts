@@ -1,12 +1,17 @@
 import type { ConsoleBackend } from '../../devices/console.ts';
-import { MmioBus } from '../../devices/mmio.ts';
+import type { DeviceMemory } from '../../devices/device-memory.ts';
+import type { DiskBackend } from '../../devices/disk.ts';
+import { MmioBus, type MmioDevice } from '../../devices/mmio.ts';
 import { Pl011 } from '../../devices/pl011.ts';
+import { VirtioCore } from '../../devices/virtio.ts';
+import { VirtioBlk } from '../../devices/virtio-blk.ts';
+import { VirtioMmio } from '../../devices/virtio-mmio.ts';
 import { writeFdt } from '../../image/fdt.ts';
 import type { ImageFile } from '../../image/image-file.ts';
 import type { RealAddress } from '../../machine/types.ts';
 import { virtTree } from './device-tree.ts';
 import { type KernelImage, placeKernel } from './kernel-image.ts';
-import { UART, UART_SPI } from './layout.ts';
+import { FIRST_VIRTIO, UART, UART_SPI, VIRTIO } from './layout.ts';
 
 /** What a `virt` machine is given. */
 export interface VirtOptions {
@@ -20,6 +25,16 @@ export interface VirtOptions {
   /** How PSCI is called: by `hvc` where the guest runs at EL1. */
   readonly conduit: 'hvc' | 'smc';
   readonly random: (bytes: number) => Uint8Array;
+  readonly disk: DiskOptions | null;
+}
+
+/** A virtio block device. */
+export interface DiskOptions {
+  readonly backend: DiskBackend;
+  /** Memory as the device reaches it. */
+  readonly memory: DeviceMemory;
+  /** It reaches no more than the guest has shared, and says so. */
+  readonly platformAccess: boolean;
 }
 
 /** A guest's memory at its physical addresses, for loading. */
@@ -43,6 +58,7 @@ export class Virt {
   readonly uart: Pl011;
   readonly kernel: KernelImage;
   readonly #view: GuestRam;
+  readonly #virtio: readonly VirtioMmio[];
   readonly #tree: Uint8Array;
   readonly #initrd: ImageFile | null;
   readonly #clock: () => number;
@@ -59,6 +75,11 @@ export class Virt {
     this.#initrd = options.initrd;
     this.uart = new Pl011(options.console, (level) => interrupts.setSpi(UART_SPI, level));
     this.bus.add({ ...UART, device: this.uart });
+    this.#virtio = Array.from({ length: VIRTIO.count }, (_, n) => {
+      const line = (level: boolean): void => interrupts.setSpi(VIRTIO.firstSpi + n, level);
+      return new VirtioMmio(n === FIRST_VIRTIO ? diskOf(options.disk) : null, line);
+    });
+    this.bus.add({ base: VIRTIO.base, size: VIRTIO.count * VIRTIO.stride, device: transports(this.#virtio) });
     const seeds = { rngSeed: options.random(32), kaslrSeed: options.random(8) };
     const treeWith = (initrd: KernelImage['initrd']): Uint8Array =>
       writeFdt({ root: virtTree({ ...options, ...seeds, initrd }), reservations: [], bootCpuidPhys: 0 });
@@ -83,6 +104,7 @@ export class Virt {
   /** Devices as after power-on. */
   reset(): void {
     this.uart.reset();
+    for (const transport of this.#virtio) transport.reset();
   }
 
   /** When `poll` has something to look for; null for never. */
@@ -96,4 +118,16 @@ export class Virt {
     this.#nextPoll = this.#clock() + POLL_PERIOD;
     this.uart.poll();
   }
+}
+
+function diskOf(disk: DiskOptions | null): VirtioCore | null {
+  return disk === null ? null : new VirtioCore(new VirtioBlk(disk.backend), disk.memory, disk.platformAccess);
+}
+
+/** Transports one behind the other, as one device. */
+function transports(all: readonly VirtioMmio[]): MmioDevice {
+  return {
+    read: (offset, size) => all[Math.floor(offset / VIRTIO.stride)]?.read(offset % VIRTIO.stride, size) ?? 0n,
+    write: (offset, size, value) => all[Math.floor(offset / VIRTIO.stride)]?.write(offset % VIRTIO.stride, size, value),
+  };
 }

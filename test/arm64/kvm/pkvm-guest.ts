@@ -4,6 +4,7 @@ import type { KvmHooks } from '../../../src/arm64/kvm/state.ts';
 import { PkvmMachine } from '../../../src/arm64/pkvm-machine.ts';
 import { nodeProvider } from '../../../src/crypto/node.ts';
 import { ConsoleBuffer } from '../../../src/devices/console.ts';
+import type { DiskBackend } from '../../../src/devices/disk.ts';
 import { MemoryTrace } from '../../../src/trace/memory.ts';
 import { armGuest } from '../../support/arm-guest.ts';
 
@@ -17,6 +18,8 @@ export interface PkvmRun {
   /** Typed on the first guest's console. */
   readonly typed?: string;
   readonly hooks?: KvmHooks;
+  /** The first guest's. */
+  readonly disk?: DiskBackend;
   /** As `PkvmMachineOptions`. */
   readonly timeSlice?: bigint;
 }
@@ -39,6 +42,7 @@ export class PkvmGuests {
         memory: 8 << 20,
         cpus: run.cpus ?? 1,
         console: this.#consoles[i] as ConsoleBuffer,
+        ...(i === 0 && run.disk && { disk: run.disk }),
       })),
       protected: run.isProtected,
       profile: run.profile ?? 'I',
