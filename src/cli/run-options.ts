@@ -82,9 +82,9 @@ Console:
     Ctrl-A h  list these keys      Ctrl-A Ctrl-A  send Ctrl-A
 
 Disk:
-  --disk gives a guest a virtio block device (PCI on Power, MMIO on arm64, both without legacy interface). The file is written as the guest writes: a
-  request that was answered is in the file whatever comes after it. A flush of the guest, and the end of the run, has the
-  system bring the file to the medium.
+  --disk gives a guest a virtio block device (PCI on Power, MMIO on arm64, both without legacy interface). The file is written
+  as the guest writes: a request that was answered is in the file whatever comes after it. A flush of the guest, and the end of
+  the run, has the system bring the file to the medium.
 
 Several images start several VMs on one machine. Each line of their consoles begins with the name of the VM; what is
 typed goes to the first.
