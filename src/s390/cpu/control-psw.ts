@@ -4,6 +4,8 @@ import { expandPsw } from './psw.ts';
 
 /** CR0 bit 36: problem state may ask for keys, ASNs and modes. */
 const EXTRACTION_AUTHORITY = 1n << 27n;
+/** CR0 bit 33: SSM is a special-operation exception. */
+const SSM_SUPPRESSION = 1n << 30n;
 /** CR0 bit 37: secondary-space control. */
 const SECONDARY_SPACE = 1n << 26n;
 const LOW_32 = 0xffffffffn;
@@ -66,6 +68,7 @@ export const CONTROL_PSW: Controls = {
   lpsw,
   lpswe,
   ssm: (w) => {
+    if ((w.core.cr(0) & SSM_SUPPRESSION) !== 0n) return { program: PGM.SPECIAL_OPERATION };
     const mask = w.load(w.address(1), 1);
     return mask === null ? 'fault' : setSystemMask(w, mask);
   },

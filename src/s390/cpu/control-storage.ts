@@ -1,6 +1,6 @@
 import type { Translation } from '../../engine/cpu-model.ts';
 import { PAGE_SIZE } from '../../engine/layout.ts';
-import { DAT, PGM } from '../abi.ts';
+import { ADDRESS_SPACE, DAT, PGM, PSW } from '../abi.ts';
 import { SPACE } from '../isa/helpers.ts';
 import { halves } from '../isa/work.ts';
 import type { Control, Controls, ControlWork } from './control-work.ts';
@@ -79,6 +79,12 @@ const pfmf: Control = (w) => {
   return 'done';
 };
 
+/** Exceptions that say of an address that nothing is mapped there. */
+const isTranslation = (code: number): boolean =>
+  code === PGM.SEGMENT_TRANSLATION ||
+  code === PGM.PAGE_TRANSLATION ||
+  (code >= PGM.ASCE_TYPE && code <= PGM.REGION_THIRD);
+
 /** TEST PROTECTION. */
 const tprot: Control = (w) => {
   const at = w.address(1);
@@ -87,15 +93,19 @@ const tprot: Control = (w) => {
   const before = mmu.state.key;
   mmu.state.key = key;
   const result: Translation = { host: 0, writable: false, cacheable: false };
+  const page = mmu.resolve(...halves(at), SPACE.current);
+  const host = page < 0 ? -1 : mmu.locate(page, 1, 'load');
+  const recorded = host < 0 ? 0 : w.core.keys.get(host);
   const fetches = mmu.translate(...halves(at), 'load', SPACE.current, 1, result);
-  const fetchFault = mmu.fault.code;
   const stores = fetches && mmu.translate(...halves(at), 'store', SPACE.current, 1, result);
   mmu.state.key = before;
+  // A test is no access: reference and change bits are as they were.
+  if (host >= 0) w.core.keys.set(host, recorded);
   if (stores) return 0;
-  if (fetches) return 1;
-  if (fetchFault === PGM.PROTECTION) return 2;
-  if (fetchFault === PGM.ADDRESSING) return { program: PGM.ADDRESSING };
-  return 3;
+  const { code } = mmu.fault;
+  if (code === PGM.PROTECTION) return fetches ? 1 : 2;
+  // What is no matter of the program's tables, such as a page that its host has not, is no answer.
+  return isTranslation(code) ? 3 : 'fault';
 };
 
 /** INVALIDATE PAGE TABLE ENTRY. */
@@ -161,16 +171,32 @@ function loadRealAddress(w: ControlWork, wide: boolean): ReturnType<Control> {
   }
   const { code, entryAddress } = mmu.dat;
   const cc = code === PGM.SEGMENT_TRANSLATION ? 1 : code === PGM.PAGE_TRANSLATION ? 2 : 3;
-  const isTranslation = cc !== 3 || (code >= PGM.ASCE_TYPE && code <= PGM.REGION_THIRD);
-  if (!isTranslation) return { program: code };
+  if (!isTranslation(code)) return { program: code };
   // Address of the entry, or of condition code 3 the exception code with bit 32 on.
   const value = cc === 3 ? BigInt(code) | 0x80000000n : BigInt(entryAddress);
   w.setGr(r1, (w.gr(r1) & HIGH_32) | (value & LOW_32));
   return cc;
 }
 
+/** CR0 bit 37. */
+const SECONDARY_SPACE = 1n << 26n;
+
+/** Whether the program may access storage with a key: in problem state CR3 says which. */
+const mayUseKey = ({ core }: ControlWork, key: number): boolean =>
+  !core.isProblemState || ((core.cr(3) >> BigInt(31 - key)) & 1n) === 1n;
+
+/** Whether MVCP, MVCS and MVCOS find a secondary space. */
+const hasSecondary = ({ core }: ControlWork): boolean => core.pswHas(PSW.DAT) && (core.cr(0) & SECONDARY_SPACE) !== 0n;
+
+/** The key in the third operand's register. */
+const keyOperand = (w: ControlWork): number => (w.gr32(w.field('R3')) >>> 4) & 15;
+
 /** MVCP and MVCS: up to 256 bytes from the secondary to the primary space, or back. */
 function moveBetween(w: ControlWork, to: number, from: number): ReturnType<Control> {
+  const { addressSpace } = w.core.mmu.state;
+  const isOwn = addressSpace === ADDRESS_SPACE.primary || addressSpace === ADDRESS_SPACE.secondary;
+  if (!hasSecondary(w) || !isOwn) return { program: PGM.SPECIAL_OPERATION };
+  if (!mayUseKey(w, keyOperand(w))) return { program: PGM.PRIVILEGED_OPERATION };
   const length = w.lengthIn(w.field('R1'));
   const bytes = Number(length > 256n ? 256n : length);
   if (bytes > 0) {
@@ -187,13 +213,14 @@ function withKey<T>(w: ControlWork, applies: boolean, access: () => T): T {
   if (!applies) return access();
   const { state } = w.core.mmu;
   const before = state.key;
-  state.key = (w.gr32(w.field('R3')) >>> 4) & 15;
+  state.key = keyOperand(w);
   const result = access();
   state.key = before;
   return result;
 }
 
 const mvck: Control = (w) => {
+  if (!mayUseKey(w, keyOperand(w))) return { program: PGM.PRIVILEGED_OPERATION };
   const length = w.lengthIn(w.field('R1'));
   const bytes = Number(length > 256n ? 256n : length);
   if (bytes > 0) {
@@ -207,6 +234,7 @@ const mvck: Control = (w) => {
 function moveWithKey(w: ControlWork, source: boolean): ReturnType<Control> {
   const bytes = (w.gr32(0) & 0xff) + 1;
   const key = (w.gr32(1) >>> 4) & 15;
+  if (!mayUseKey(w, key)) return { program: PGM.PRIVILEGED_OPERATION };
   const { state } = w.core.mmu;
   const before = state.key;
   if (source) state.key = key;
@@ -220,8 +248,20 @@ function moveWithKey(w: ControlWork, source: boolean): ReturnType<Control> {
 /** Spaces that an operand-access control names. */
 const OAC_SPACES = [SPACE.primary, SPACE.current, SPACE.secondary, SPACE.home] as const;
 
+/** What is wrong with the operand-access controls of MVCOS: a program interruption code, or null. */
+function refusesControls(w: ControlWork, controls: readonly number[]): number | null {
+  const spaces = controls.filter((oac) => (oac & 1) !== 0).map((oac) => OAC_SPACES[(oac >>> 6) & 3]);
+  const { isProblemState } = w.core;
+  if (!w.core.pswHas(PSW.DAT) || (isProblemState && spaces.includes(SPACE.home))) return PGM.SPECIAL_OPERATION;
+  if (spaces.includes(SPACE.secondary) && !hasSecondary(w)) return PGM.SPECIAL_OPERATION;
+  const keys = controls.filter((oac) => (oac & 2) !== 0).map((oac) => (oac >>> 12) & 15);
+  return keys.every((key) => mayUseKey(w, key)) ? null : PGM.PRIVILEGED_OPERATION;
+}
+
 /** MOVE WITH OPTIONAL SPECIFICATIONS. */
 const mvcos: Control = (w) => {
+  const refused = refusesControls(w, [w.gr32(0) >>> 16, w.gr32(0) & 0xffff]);
+  if (refused !== null) return { program: refused };
   const length = w.lengthIn(w.field('R3'));
   const bytes = Number(length > 4096n ? 4096n : length);
   const controls = w.gr32(0);

@@ -21,6 +21,8 @@ export interface ControlParts {
   readonly seat: () => UltravisorSeat | null;
   readonly find: (address: number) => SignalTarget | undefined;
   readonly sie: () => Sie;
+  /** Gives other CPUs their turn. */
+  readonly yield: () => void;
 }
 
 /** Control instructions that a program in problem state may issue; some look for authority themselves. */
@@ -167,7 +169,10 @@ export class Controls {
 
   #diagnose(work: ControlWork): ControlAnswer {
     const code = Number(work.address(2) & 0xffffn);
-    if (YIELDS.has(code)) return 'done';
+    if (YIELDS.has(code)) {
+      this.#parts.yield();
+      return 'done';
+    }
     const handler = this.#parts.services().diagnose.get(code);
     return handler === undefined ? { program: PGM.SPECIFICATION } : handler(new CallOfService(this.#core, work));
   }

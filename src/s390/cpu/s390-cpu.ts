@@ -131,6 +131,7 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
       seat: options.seat,
       find: (address) => peers.find(address),
       sie: () => this.#sie,
+      yield: () => this.endSlice(),
     });
     this.#sie = new Sie(this.core, {
       memory,
@@ -227,8 +228,8 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
   }
 
   storeStatus(address: number | null): boolean {
-    const base = address ?? this.core.prefix + LOWCORE.SAVE_FPR;
-    let done = true;
+    const base = address ?? LOWCORE.SAVE_FPR;
+    let done = address !== null || this.core.hardware.write(LOWCORE.ARCHITECTURE_MODE, Uint8Array.of(1));
     storeStatus(this.core, {
       write: (offset, bytes, value) => {
         const data = new Uint8Array(8);
@@ -486,7 +487,7 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
     // Of an instruction that could not be fetched the length is not known: it counts as one of two bytes; an odd address has none.
     const odd = access === 'fetch' && code === PGM.SPECIFICATION;
     const ilc = odd ? 0 : access === 'fetch' ? 2 : instructionText(this.context).length;
-    this.#program(code, ilc, { teid });
+    this.#program(code, ilc, code === PGM.ADDRESSING || odd ? {} : { teid });
   }
 
   trap(cause: number, argument: number): void {

@@ -17,7 +17,7 @@ export interface SignalTarget {
   /** Whether there is storage for a prefix area. */
   isPrefix(prefix: number): boolean;
   setPrefix(prefix: number): void;
-  /** @returns false where the area is no storage; without an address: at the CPU's own prefix area */
+  /** @returns false where the area is no storage; without an address: at absolute 0x1200, with the architecture mode at 0xa3 */
   storeStatus(address: number | null): boolean;
 }
 

@@ -19,6 +19,8 @@ export interface ProgramOptions {
   readonly sie?: boolean;
   /** Of the first PSW. */
   readonly mask?: bigint;
+  /** Bytes of storage. */
+  readonly memory?: number;
 }
 
 /** A machine with nothing around its CPUs, which runs code of a few instructions until a disabled wait: without SIE, or as a guest of our KVM. */
@@ -32,7 +34,8 @@ export class ProgramMachine {
   readonly #write: (address: number, bytes: Uint8Array) => void;
 
   /** @param code instructions in hexadecimal, blanks ignored */
-  constructor(code: string, { interpret = false, sie = false, mask = 0x180000000n }: ProgramOptions = {}) {
+  constructor(code: string, options: ProgramOptions = {}) {
+    const { interpret = false, sie = false, mask = 0x180000000n, memory = MEMORY } = options;
     const user = (platform: Platform): UserSpace => ({
       services: {
         instructions: new Map<string, ServiceHandler>(),
@@ -47,14 +50,14 @@ export class ProgramMachine {
       disabledWait: (_, address) => {
         this.end = address;
         // A VM that has ended gives its storage back.
-        this.#last = this.#read(0, MEMORY);
+        this.#last = this.#read(0, memory);
         platform.finish('poweroff', 'disabled wait');
       },
       protectedBlock: null,
     });
     if (sie) {
       const machine = new S390HostMachine({
-        guests: [{ name: 'program', memory: MEMORY, cpus: 1, makeUserSpace: user }],
+        guests: [{ name: 'program', memory, cpus: 1, makeUserSpace: user }],
         cpus: 1,
         interpret,
         trace: null,
@@ -66,8 +69,14 @@ export class ProgramMachine {
       this.#read = (address, length) => machine.kvm.guests.read(vm, address, length) as Uint8Array;
       this.#write = (address, bytes) => machine.kvm.guests.write(vm, address, bytes);
     } else {
-      const options = { name: 'program', memory: MEMORY, cpus: 1, interpret, trace: null, makeUserSpace: user };
-      const machine = new S390Machine(options);
+      const machine = new S390Machine({
+        name: 'program',
+        memory,
+        cpus: 1,
+        interpret,
+        trace: null,
+        makeUserSpace: user,
+      });
       const view = new HostView(machine.memory, { agent: 'vmm', secure: false }, null, () => 0n);
       this.#run = () => machine.run(LIMIT);
       this.#read = (address, length) => view.read(address as RealAddress, length);
@@ -87,8 +96,17 @@ export class ProgramMachine {
     this.#write(address, bytes);
   }
 
+  load(address: number, bytes: Uint8Array): void {
+    this.#write(address, bytes);
+  }
+
+  /** Storage, when the program has ended as it was then. */
+  storage(address: number, length: number): Uint8Array {
+    return this.#last?.subarray(address, address + length) ?? this.#read(address, length);
+  }
+
   get(address: number, bytes: 1 | 2 | 4 | 8): bigint {
-    const read = this.#last?.subarray(address, address + bytes) ?? this.#read(address, bytes);
+    const read = this.storage(address, bytes);
     return read.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
   }
 
