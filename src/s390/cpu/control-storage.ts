@@ -169,12 +169,14 @@ function loadRealAddress(w: ControlWork, wide: boolean): ReturnType<Control> {
     w.setGr(r1, wide ? real : (w.gr(r1) & HIGH_32) | real);
     return 0;
   }
-  const { code, entryAddress } = mmu.dat;
-  const cc = code === PGM.SEGMENT_TRANSLATION ? 1 : code === PGM.PAGE_TRANSLATION ? 2 : 3;
+  const { code, entryAddress, isOutside } = mmu.dat;
   if (!isTranslation(code)) return { program: code };
-  // Address of the entry, or of condition code 3 the exception code with bit 32 on.
-  const value = cc === 3 ? BigInt(code) | 0x80000000n : BigInt(entryAddress);
-  w.setGr(r1, (w.gr(r1) & HIGH_32) | (value & LOW_32));
+  const isEntry = !isOutside && (wide || entryAddress < 2 ** 31);
+  const cc = isEntry && code === PGM.SEGMENT_TRANSLATION ? 1 : isEntry && code === PGM.PAGE_TRANSLATION ? 2 : 3;
+  // Address of the invalid entry, or of condition code 3 the exception code with bit 32 on.
+  const high32 = w.gr(r1) & HIGH_32;
+  if (cc === 3) w.setGr(r1, high32 | BigInt(code) | 0x80000000n);
+  else w.setGr(r1, wide ? BigInt(entryAddress) : high32 | BigInt(entryAddress));
   return cc;
 }
 

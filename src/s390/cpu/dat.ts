@@ -46,6 +46,8 @@ export class Dat {
   /** Where the last table entry was that was looked at: absolute address, and level (0 segment to 3 region first, -1 page). */
   entryAddress = 0;
   entryLevel = 0;
+  /** The failure was that no entry of the table is for the address: it is beyond its length, or before its offset. */
+  isOutside = false;
   readonly controls: DatControls = { enhanced: false, executionProtection: false };
   space: AbsoluteSpace;
   readonly #view: DataView;
@@ -61,6 +63,7 @@ export class Dat {
   translate(asce: Asce, high: number, low: number): boolean {
     this.protected = false;
     this.executionProtected = false;
+    this.isOutside = false;
     if ((asce.low & ASCE.REAL_SPACE) !== 0) {
       this.absolute = false;
       this.address = (high >>> 0) * HIGH + (low >>> 0);
@@ -77,7 +80,8 @@ export class Dat {
     let last = asce.low & 3;
     for (let level = top; ; level--) {
       const index = indexAt(level, high, low);
-      if (index >>> 9 < first || index >>> 9 > last) return this.#fail(INVALID_AT[level] as number);
+      this.isOutside = index >>> 9 < first || index >>> 9 > last;
+      if (this.isOutside) return this.#fail(INVALID_AT[level] as number);
       if (!this.#entry(origin + 8 * index, level)) return false;
       const entry = this.#low;
       if ((entry & ENTRY.INVALID) !== 0) return this.#fail(INVALID_AT[level] as number);
