@@ -54,4 +54,13 @@ export const CONTROL_TIMERS: Controls = {
     new DataView(bits.buffer).setUint32(0, PTFF_QUERY_BITS);
     return w.write(w.addressIn(1), bits) ? 0 : 'fault';
   },
+  ectg: (w) => {
+    const r3 = w.field('R3');
+    const [first, second, third] = [w.address(1), w.address(2), w.addressIn(r3)].map((at) => w.load(at, 8));
+    if (first == null || second == null || third == null) return 'fault';
+    w.setGr(r3, third);
+    w.setGr(0, first - w.core.timers.cpuTimer);
+    w.setGr(1, second);
+    return 'done';
+  },
 };

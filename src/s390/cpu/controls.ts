@@ -35,6 +35,7 @@ const IN_PROBLEM_STATE: ReadonlySet<string> = new Set([
   'iac',
   'stfle',
   'ptff',
+  'ectg',
   'ecag',
   'mc',
   'mvcp',

@@ -40,6 +40,7 @@ const ROWS: readonly Row[] = [
   ['stpt', 'B209', 'S'],
   ['sckpf', '0107', 'E'],
   ['ptff', '0104', 'E'],
+  ['ectg', 'C81', 'SSF'],
   ['iske', 'B229', 'RRE'],
   ['sske', 'B22B', 'RRFc'],
   ['rrbe', 'B22A', 'RRE'],

@@ -248,6 +248,18 @@ const PSW_AND_CONTROLS: readonly SystemCase[] = [
   ['csp', lines('la %r4,8(%r12)', 'lghi %r2,0', 'lghi %r3,77', 'csp %r2,%r4', 'ipm %r5', 'csp %r2,%r4')],
   ['sckc, stckc', lines('llilf %r1,0x12345678', 'stg %r1,0(%r12)', 'sckc 0(%r12)', 'stckc 8(%r12)')],
   ['sckc, unaligned', 'sckc 4(%r12)'],
+  [
+    'ectg',
+    lines(
+      'mvi 7(%r12),1',
+      'mvi 15(%r12),2',
+      'mvi 23(%r12),3',
+      'la %r3,16(%r12)',
+      'ectg 0(%r12),8(%r12),%r3',
+      'lghi %r0,0',
+    ),
+  ],
+  ['ectg, no storage', lines(address('%r3', 0x70000000n), 'ectg 0(%r12),8(%r12),%r3')],
   ['sckpf', lines('llilf %r0,0xabcd', 'sckpf')],
   ['sckpf, too much', lines('llilf %r0,0x1abcd', 'sckpf')],
   [
@@ -392,6 +404,7 @@ export const TOLERATED: ReadonlyMap<string, string> = new Map([
   ['lra: a frame', 'QEMU 7.2 gives nothing but the place in the page'],
   ['fixed-point overflow', 'QEMU 7.2 does not interrupt for it'],
   ['lpsw', 'QEMU 7.2 keeps bit 12 and loses the addressing mode'],
+  ['ectg', 'QEMU 7.2 gives the address of the second operand, not what is there'],
   ['ipk', NOT_THERE],
   ['mvck', NOT_THERE],
   ['mvcdk', NOT_THERE],
