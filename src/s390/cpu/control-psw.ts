@@ -35,8 +35,12 @@ const SYSTEM_MASK = 0xff00000000000000n;
 const SYSTEM_MASK_INVALID = 0xb8n;
 
 function setSystemMask(w: Parameters<Control>[0], mask: bigint): ReturnType<Control> {
-  if ((mask & SYSTEM_MASK_INVALID) !== 0n) return { program: PGM.SPECIFICATION };
-  w.core.setMask((w.core.pswMask & ~SYSTEM_MASK) | (mask << 56n));
+  const next = (w.core.pswMask & ~SYSTEM_MASK) | (mask << 56n);
+  if ((mask & SYSTEM_MASK_INVALID) !== 0n) {
+    // It is loaded all the same: the old PSW of the specification exception has it, and is behind the instruction.
+    return { psw: { mask: next, address: BigInt.asUintN(64, w.core.context.pc + BigInt(w.length)) }, length: w.length };
+  }
+  w.core.setMask(next);
   return 'done';
 }
 
@@ -79,10 +83,8 @@ export const CONTROL_PSW: Controls = {
   },
   stosm: (w) => {
     const mask = systemMask(w);
-    const next = mask | BigInt(w.field('I2'));
-    if ((next & SYSTEM_MASK_INVALID) !== 0n) return { program: PGM.SPECIFICATION };
     if (!w.store(w.address(1), 1, mask)) return 'fault';
-    return setSystemMask(w, next);
+    return setSystemMask(w, mask | BigInt(w.field('I2')));
   },
   spm: (w) => {
     const bits = (w.gr(w.field('R1')) >> 24n) & 0x3fn;

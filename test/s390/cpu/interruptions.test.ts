@@ -86,4 +86,14 @@ describe.each([
     expect(m.get(LOWCORE.PROGRAM_CODE, 2)).toBe(BigInt(PGM.SPECIFICATION));
     expect([m.get(LOWCORE.PROGRAM_OLD, 8), m.get(LOWCORE.PROGRAM_OLD + 8, 8)]).toEqual([0x0008000180000000n, 0x1234n]);
   });
+
+  test.each([
+    ['SSM', '8000 0200'],
+    ['STOSM', 'ad08 0210'],
+  ])('%s loads an invalid system mask, and is complete when the exception comes', (_, code) => {
+    const m = new ProgramMachine(code, how);
+    m.put(0x200, 0x0800000000000000n);
+    expect(program(m)).toEqual({ code: PGM.SPECIFICATION, ilc: 4, at: 4 });
+    expect(m.get(LOWCORE.PROGRAM_OLD, 8)).toBe(0x0800000180000000n);
+  });
 });
