@@ -28,10 +28,14 @@
 
 /* Offsets in the prefix area */
 #define LC_EXTERNAL_OLD 0x130
+#define LC_PROGRAM_OLD 0x150
 #define LC_IO_OLD 0x170
 /* Where interrupt handlers keep registers: left to programs. */
 #define LC_SAVE_EXTERNAL 0x200
 #define LC_SAVE_IO 0x280
+#define LC_SAVE_PROGRAM 0x318
+/* Where a program that expects a program interruption wants to go on; 0 for none. */
+#define LC_PROGRAM_RESUME 0x310
 
 #define EXTERNAL_CLOCK_COMPARATOR 0x1004
 #define EXTERNAL_CPU_TIMER 0x1005

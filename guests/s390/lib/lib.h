@@ -44,7 +44,7 @@ struct lowcore {
 	struct psw restart_new, external_new, svc_new, program_new, machine_check_new, io_new;
 	u8 pad_200[0x300 - 0x200];
 	/* ours */
-	u64 stack, number;
+	u64 stack, number, program_resume, saved;
 };
 extern volatile struct lowcore lowcore;
 
@@ -52,6 +52,17 @@ extern volatile struct lowcore lowcore;
 	({ u64 value_; asm volatile("stctg " #number "," #number ",%0" : "=Q"(value_) : : "memory"); value_; })
 #define write_cr(number, value) \
 	({ u64 value_ = (value); asm volatile("lctlg " #number "," #number ",%0" : : "Q"(value_) : "memory"); })
+
+/*
+ * Executes an instruction that may end in a program interruption, of which the code is the answer, 0 for none. Operands as in `asm`, of which the
+ * first is %0; registers 0 and 1 are not for them.
+ */
+#define program_code_of(instruction, ...) \
+	({ \
+		lowcore.program_code = 0; \
+		asm volatile("larl 1,1f\n\tstg 1,0x310\n\t" instruction "\n1:\txc 0x310(8),0x310" : : __VA_ARGS__ : "0", "1", "cc", "memory"); \
+		lowcore.program_code; \
+	})
 
 /* ---- console (sclp.c, console.c) ---- */
 

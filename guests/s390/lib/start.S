@@ -62,7 +62,16 @@ io_entry:
 
 	.globl	program_entry
 program_entry:
-	aghi	%r15, -160
+	/* Whoever expects one has said where to go on. */
+	stg	%r1, LC_SAVE_PROGRAM
+	lg	%r1, LC_PROGRAM_RESUME
+	ltgr	%r1, %r1
+	jz	1f
+	stg	%r1, LC_PROGRAM_OLD + 8
+	xc	LC_PROGRAM_RESUME(8), LC_PROGRAM_RESUME
+	lg	%r1, LC_SAVE_PROGRAM
+	lpswe	LC_PROGRAM_OLD
+1:	aghi	%r15, -160
 	brasl	%r14, unexpected_program
 
 /* R2: PSW mask. Goes on behind it. */
