@@ -371,5 +371,6 @@ export const INVALID_FORMS: ReadonlyMap<string, Alias['when']> = new Map<string,
   ['sync', (f) => f('L2') === 3],
   ['dcbf', (f) => f('L2') === 2],
   ['wait', (f) => f('WC') !== 0],
+  ['eieio', (f) => f('RT') !== 0],
   ['mftb', always],
 ]);

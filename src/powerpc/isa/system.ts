@@ -176,7 +176,8 @@ const PRIVILEGED: readonly PowerInstruction[] = [
 const NOTHING: readonly (readonly [name: string, encoding: string, operands: string])[] = [
   ['isync', '010011 00000 00000 00000 0010010110 0', ''],
   ['sync', '011111 000 L:2 00000 00000 1001010110 0', '{L}'],
-  ['eieio', '011111 00000 00000 00000 1101010110 0', ''],
+  // Bit 6 is reserved in the ISA. POWER9 takes it for a barrier to store forwarding, which Linux has at each entry and exit of the kernel.
+  ['eieio', '011111 .1 0000 00000 00000 1101010110 0', ''],
   ['cpabort', '011111 00000 00000 00000 1101000110 0', ''],
   ['icbt', '011111 0 CT:4 RA:5 RB:5 0000010110 0', '{CT},{RA},{RB}'],
   ['dcbt', '011111 TH:5 RA:5 RB:5 0100010110 0', '{RA},{RB},{TH}'],

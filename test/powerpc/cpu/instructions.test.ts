@@ -48,6 +48,24 @@ describe('MSR moves', () => {
   });
 });
 
+/** Linux 6.1, arch/powerpc/include/asm/exception-64s.h: STF_ENTRY_BARRIER and STF_EXIT_BARRIER on POWER9 become `.long 0x7e0006ac`. */
+describe('eieio', () => {
+  test.each([
+    ['plain', 0x7c0006ac],
+    ['with bit 6, as Linux has it on POWER9', 0x7e0006ac],
+  ])('%s goes on behind it, in every state', (_, word) => {
+    for (const state of [LEVEL.guest, LEVEL.guest | PR, LEVEL.svm]) {
+      m.step(state, word);
+      expect(m.cpu.context.pc).toBe(0x4004n);
+    }
+  });
+
+  test('with another bit of the reserved field is illegal', () => {
+    m.step(LEVEL.guest, 0x7c2006ac);
+    expect(m.cpu.context.pc).not.toBe(0x4004n);
+  });
+});
+
 describe('Book I 3.3.6, 3.3.7: multiple and string', () => {
   test('lmw and stmw', () => {
     m.ram.put(0x5000, 0x1111111122222222n);
