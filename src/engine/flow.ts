@@ -2,6 +2,7 @@ import { CallExpr, type Expr } from '../wasm/expr.ts';
 import type { BitSet } from './bit-set.ts';
 import { LEAF, type Statement } from './ir.ts';
 import { type Block, type Region, RegisterNumbers } from './region.ts';
+import type { FlagGroup, StateLayout } from './state.ts';
 
 /** What data flow knows of a block. Sets are over the region's register numbers. */
 export interface BlockFlow {
@@ -29,6 +30,8 @@ export interface BlockFlow {
   isLoopHead: boolean;
   /** Reached by several forward edges. */
   isMerge: boolean;
+  /** Reached by several edges, or from a jump table: flags are in memory here. */
+  joins: boolean;
 }
 
 /** Data flow and structure of a region. */
@@ -38,19 +41,39 @@ export interface Flow {
   readonly blocks: readonly BlockFlow[];
   /** Whether some backward edge goes to a block that does not dominate its source. */
   readonly irreducible: boolean;
+  /** The registers that are flags. */
+  readonly flags: BitSet;
+  /** Whether instructions write what recipes of flags read from memory. */
+  readonly writesSeldom: boolean;
+}
+
+/** The flags that are newer than memory at the end of a block: on the way to one that `joins` they are written there. */
+export function dirtyFlags(flow: Flow, from: BlockFlow): BitSet {
+  const result = flow.registers.emptySet();
+  for (const n of from.dirtyOut) if (flow.flags.has(n)) result.add(n);
+  return result;
 }
 
 /** Computes what the emitter needs to keep registers in locals and control flow structured. */
-export function analyse(region: Region): Flow {
+export function analyse(region: Region, layout: StateLayout): Flow {
   const registers = new RegisterNumbers();
-  for (const b of region.blocks) numberRegisters(b, registers);
-  const blocks = region.blocks.map((b) => summarise(b, registers));
-  propagateDirty(region, blocks);
-  propagateLive(region, blocks);
+  for (const b of region.blocks) numberRegisters(b, registers, layout);
+  const blocks = region.blocks.map((b) => summarise(b, registers, layout));
   boundPaths(region, blocks);
   dominate(region, blocks);
   const irreducible = classifyEdges(region, blocks);
-  return { registers, blocks, irreducible };
+  if (irreducible) for (const f of blocks) f.joins = true;
+  const flags = registers.emptySet();
+  registers.slots.forEach((index, n) => {
+    if (layout.slots[index]?.width === 8) flags.add(n);
+  });
+  const writesSeldom = registers.slots.some(
+    (index, n) => layout.isSeldomWritten(index) && blocks.some((f) => f.define.has(n)),
+  );
+  const flow = { registers, blocks, irreducible, flags, writesSeldom };
+  propagateDirty(region, flow);
+  propagateLive(region, flow);
+  return flow;
 }
 
 /** Calls `read` for each register read and `write` for each one written, in order. */
@@ -103,8 +126,31 @@ function scan(
   }
 }
 
-function scanBlock(block: Block, visitor: Parameters<typeof scan>[1]): void {
-  for (const i of block.instructions) scan(i.statements, visitor);
+/**
+ * Visits a block. An instruction that writes some flags of a group and not all of them counts as one that reads and writes the others too: a group is
+ * newer than memory as a whole, or not at all.
+ */
+function scanBlock(block: Block, layout: StateLayout, visitor: Parameters<typeof scan>[1]): void {
+  for (const { statements } of block.instructions) {
+    const written = new Set<number>();
+    const groups = new Set<FlagGroup>();
+    scan(statements, {
+      ...visitor,
+      write(slot, sure) {
+        visitor.write(slot, sure);
+        const group = layout.groupOf(slot);
+        if (group !== undefined) groups.add(group);
+        if (sure) written.add(slot);
+      },
+    });
+    for (const group of groups) {
+      for (const { index } of group.slots) {
+        if (written.has(index)) continue;
+        visitor.read(index);
+        visitor.write(index, true);
+      }
+    }
+  }
   if (block.end.kind !== 'jump') return;
   const { condition, target } = block.end;
   const expression = (e: Expr): void => {
@@ -117,21 +163,21 @@ function scanBlock(block: Block, visitor: Parameters<typeof scan>[1]): void {
   expression(target);
 }
 
-function numberRegisters(block: Block, registers: RegisterNumbers): void {
-  scanBlock(block, {
+function numberRegisters(block: Block, registers: RegisterNumbers, layout: StateLayout): void {
+  scanBlock(block, layout, {
     read: (slot) => void registers.of(slot),
     write: (slot) => void registers.of(slot),
     fault: () => {},
   });
 }
 
-function summarise(block: Block, registers: RegisterNumbers): BlockFlow {
+function summarise(block: Block, registers: RegisterNumbers, layout: StateLayout): BlockFlow {
   const use = registers.emptySet();
   const define = registers.emptySet();
   const kill = registers.emptySet();
   const beforeFault = registers.emptySet();
   let canFault = false;
-  scanBlock(block, {
+  scanBlock(block, layout, {
     read(slot) {
       const n = registers.of(slot);
       if (!kill.has(n)) use.add(n);
@@ -160,17 +206,22 @@ function summarise(block: Block, registers: RegisterNumbers): BlockFlow {
     children: [],
     isLoopHead: false,
     isMerge: false,
+    joins: false,
   };
 }
 
-function propagateDirty(region: Region, flows: readonly BlockFlow[]): void {
+function propagateDirty(region: Region, flow: Flow): void {
+  const flows = flow.blocks;
   for (const f of flows) f.dirtyOut.addAll(f.define);
   for (let changed = true; changed; ) {
     changed = false;
     for (const b of region.blocks) {
       const f = flows[b.order] as BlockFlow;
       for (const p of b.predecessors) {
-        if (p.continuation !== b) f.dirtyIn.addAll((flows[p.order] as BlockFlow).dirtyOut);
+        if (p.continuation === b) continue;
+        const from = flows[p.order] as BlockFlow;
+        if (f.joins) f.dirtyIn.addDifference(from.dirtyOut, dirtyFlags(flow, from));
+        else f.dirtyIn.addAll(from.dirtyOut);
       }
       if (f.dirtyOut.addAll(f.dirtyIn)) changed = true;
     }
@@ -186,7 +237,8 @@ function leavesRegion(block: Block): boolean {
   return end.known === null || block.successors.length < (end.condition === null ? 1 : 2);
 }
 
-function propagateLive(region: Region, flows: readonly BlockFlow[]): void {
+function propagateLive(region: Region, flow: Flow): void {
+  const flows = flow.blocks;
   for (let changed = true; changed; ) {
     changed = false;
     for (let i = region.blocks.length - 1; i >= 0; i--) {
@@ -199,7 +251,9 @@ function propagateLive(region: Region, flows: readonly BlockFlow[]): void {
       }
       for (const s of b.successors) {
         if (s === b.continuation) continue;
-        if (f.liveIn.addDifference((flows[s.order] as BlockFlow).liveIn, f.kill)) changed = true;
+        const to = flows[s.order] as BlockFlow;
+        if (f.liveIn.addDifference(to.liveIn, f.kill)) changed = true;
+        if (to.joins && f.liveIn.addDifference(dirtyFlags(flow, f), f.kill)) changed = true;
         // A backward edge may leave the region, because it checks the budget.
         if (s.order <= b.order && f.liveIn.addDifference(f.dirtyOut, f.kill)) changed = true;
       }
@@ -266,6 +320,7 @@ function classifyEdges(region: Region, flows: readonly BlockFlow[]): boolean {
       if (d !== b.order) irreducible = true;
     }
     f.isMerge = forward > 1;
+    f.joins = f.isMerge || f.isLoopHead;
   }
   return irreducible;
 }

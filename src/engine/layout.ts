@@ -40,11 +40,21 @@ export const CONTEXT = {
   jumpCount: 124,
   /** `JUMP_RING` entries of two i64: address of an indirect jump, and where it went. */
   jumpRing: 128,
+  /** `MAX_FLAG_GROUPS` bytes: the recipe of each group of flags, 0 where the flags are in their places. Zeros but while a region runs. */
+  flagRecipes: 640,
+  /** `FLAG_OPERANDS` of each group. */
+  flagOperands: 656,
   /** First byte of the architecture's registers. */
-  state: 640,
+  state: 1168,
   /** Size of a context. */
   end: 4096,
 } as const;
+
+/** Groups of flags that an architecture can have; a multiple of 8. */
+export const MAX_FLAG_GROUPS = 16;
+
+/** What is kept of a group of flags: up to `most` operands of 8 bytes. */
+export const FLAG_OPERANDS = { most: 4, bytes: 32 } as const;
 
 /** Entries of `CONTEXT.jumpRing`, a power of two. */
 export const JUMP_RING = 32;

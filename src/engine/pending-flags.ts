@@ -56,6 +56,22 @@ export class PendingFlags {
     this.#pending.delete(slot);
   }
 
+  /** Computes what is pending of a register, and what is made from it: it may be written. */
+  compute(slot: number): void {
+    this.#computeThoseThatRead(slot);
+    const value = this.#pending.get(slot);
+    if (value === undefined) return;
+    this.#pending.delete(slot);
+    this.#compute(slot, value);
+  }
+
+  /** Locals that pending values are made from. */
+  locals(): Set<number> {
+    const found = new Set<number>();
+    for (const value of this.#pending.values()) collectLocals(value, found);
+    return found;
+  }
+
   /** Computes all pending values, or those of flags that are wanted; the others are dropped. */
   settle(wanted: (slot: number) => boolean = () => true): void {
     for (const [slot, value] of this.#pending) {
@@ -95,4 +111,9 @@ function reads(e: Expr, slot: number): boolean {
 
 function size(e: Expr): number {
   return 1 + (e.a === null ? 0 : size(e.a)) + (e.b === null ? 0 : size(e.b)) + (e.c === null ? 0 : size(e.c));
+}
+
+function collectLocals(e: Expr, found: Set<number>): void {
+  if (e.op === OP.local_get) found.add(e.imm as number);
+  for (const x of [e.a, e.b, e.c]) if (x !== null) collectLocals(x, found);
 }

@@ -13,12 +13,13 @@ import {
   type SlowPaths,
   storeSlot,
 } from './emit.ts';
-import type { BlockFlow, Flow } from './flow.ts';
+import { type FlagRecipes, type KeptFlags, storeKept } from './flag-recipes.ts';
+import { type BlockFlow, dirtyFlags, type Flow } from './flow.ts';
 import { LEAF, type Statement } from './ir.ts';
-import { CONTEXT, DATA_TLB, EXIT, REGION_HASH, REGION_LEFT } from './layout.ts';
+import { CONTEXT, DATA_TLB, EXIT, MAX_FLAG_GROUPS, REGION_HASH, REGION_LEFT } from './layout.ts';
 import { PendingFlags } from './pending-flags.ts';
 import type { Block, BlockInstruction, JumpTerminator, Region, Terminator } from './region.ts';
-import type { Slot, StateLayout } from './state.ts';
+import type { FlagGroup, Slot, StateLayout } from './state.ts';
 
 /** Imports of a region module, all from module `engine`. */
 export const REGION_IMPORTS = {
@@ -38,6 +39,16 @@ const FAULT = { unexecuted: 14, exit: 27 } as const;
 
 const NO_REGION = -1;
 
+/** Where in the table the function lies that puts kept flags in their places (`FlagRecipes`): (context). */
+export const SETTLE_INDEX = 0;
+
+/** Non-zero where some group of flags is kept. */
+export function someKept(context: Expr<I32>): Expr<I32> {
+  let all: Expr<I64> = i64.const(0);
+  for (let at = 0; at < MAX_FLAG_GROUPS; at += 8) all = i64.or(all, i64.load(context, CONTEXT.flagRecipes + at));
+  return i32.eqz(i64.eqz(all));
+}
+
 /**
  * Builds the module of one region: one function with guest registers in locals and structured control flow. Its result is the address to go
  * on at, or `REGION_LEFT` where the context says why and where it left.
@@ -46,18 +57,21 @@ export function emitRegion(
   region: Region,
   flow: Flow,
   layout: StateLayout,
+  recipes: FlagRecipes,
   wasmPages: number,
 ): Uint8Array<ArrayBuffer> {
-  return new RegionEmitter(region, flow, layout, wasmPages).emit();
+  return new RegionEmitter(region, flow, layout, recipes, wasmPages).emit();
 }
 
 class RegionEmitter {
   readonly #region: Region;
   readonly #flow: Flow;
   readonly #layout: StateLayout;
+  readonly #recipes: FlagRecipes;
   readonly #module = new ModuleBuilder();
   readonly #slow: SlowPaths;
   readonly #regionType: number;
+  readonly #settleType: number;
   readonly #b: FunctionBuilder;
   readonly #context = localGet(I32, 0);
   readonly #depth = localGet(I32, 1);
@@ -74,14 +88,18 @@ class RegionEmitter {
   readonly #flags: PendingFlags;
   #block: Block;
   #instruction = 0;
+  /** Flags that are newer than memory at this place. */
+  #dirtyFlags: BitSet;
   #faultLabel: Label = { depth: 0 };
   /** Labels of blocks that can be branched to from here. */
   readonly #labels = new Map<Block, Label>();
 
-  constructor(region: Region, flow: Flow, layout: StateLayout, wasmPages: number) {
+  constructor(region: Region, flow: Flow, layout: StateLayout, recipes: FlagRecipes, wasmPages: number) {
     this.#region = region;
     this.#flow = flow;
     this.#layout = layout;
+    this.#recipes = recipes;
+    this.#dirtyFlags = flow.registers.emptySet();
     this.#block = region.entry;
     const m = this.#module;
     m.importMemory('engine', REGION_IMPORTS.memory, wasmPages, wasmPages);
@@ -92,6 +110,7 @@ class RegionEmitter {
       store: m.importFunction('engine', REGION_IMPORTS.store, params, results),
     };
     this.#regionType = m.type([I32, I32], [I64]);
+    this.#settleType = m.type([I32], []);
     const b = new FunctionBuilder([I32, I32], [I64], (leaf) => this.#lower(leaf));
     this.#b = b;
     this.#budget = b.local(I32);
@@ -176,7 +195,11 @@ class RegionEmitter {
     const b = this.#b;
     const flow = this.#flowOf(block);
     this.#block = block;
-    this.#flags.clear();
+    // A block with one way in goes on with what was pending at the end of that.
+    if (flow.joins) this.#flags.clear();
+    const dirty = this.#dirtyFlags;
+    this.#dirtyFlags = this.#flow.registers.emptySet();
+    for (const n of flow.dirtyIn) if (this.#flow.flags.has(n)) this.#dirtyFlags.add(n);
     const outer = this.#temps;
     this.#temps = new Map();
     b.scope(() => {
@@ -187,6 +210,7 @@ class RegionEmitter {
       if (block.end.kind !== 'trap') this.#emitEnd(block, block.end);
     });
     this.#temps = outer;
+    this.#dirtyFlags = dirty;
   }
 
   /** The block's instructions, with one place where all its faults leave from. */
@@ -201,7 +225,7 @@ class RegionEmitter {
       const dirty = this.#flow.registers.emptySet();
       dirty.addAll(flow.dirtyIn);
       dirty.addAll(flow.beforeFault);
-      for (const n of dirty) this.#store(n, null);
+      for (const n of dirty) if (!this.#flow.flags.has(n)) this.#store(n);
       const at = localGet(I32, this.#faultAt);
       const part = (shift: number, width: number): Expr<I32> =>
         i32.and(i32.shrU(at, i32.const(shift)), i32.const((1 << width) - 1));
@@ -229,6 +253,7 @@ class RegionEmitter {
         b.set(this.#temp(s.temp), s.value);
         return;
       case 'set':
+        if (s.slot.width === 8) this.#noteFlag(s.slot.index);
         if (s.slot.width === 8 && !conditional) {
           this.#flags.set(s.slot.index, this.#resolveTemps(s.value) as Expr<I32>);
         } else {
@@ -242,7 +267,7 @@ class RegionEmitter {
           this.#temp(s.temp),
           emitLoad(b, this.#tlb, this.#slow, s, s.signed, {
             beforeSlow: () => this.#tellPlace(),
-            fault: () => b.br(this.#faultLabel),
+            fault: () => this.#fault(),
           }),
         );
         return;
@@ -250,13 +275,13 @@ class RegionEmitter {
         this.#markFault(EXIT.fault);
         emitStore(b, this.#tlb, this.#slow, s, s.value, {
           beforeSlow: () => this.#tellPlace(),
-          fault: () => b.br(this.#faultLabel),
+          fault: () => this.#fault(),
           afterSlow: (answer) => {
             b.if(
               i32.eq(answer, i32.const(STORE_NEEDS_INTERPRETER)),
               () => {
                 this.#markFault(EXIT.none);
-                b.br(this.#faultLabel);
+                this.#fault();
               },
               undefined,
               'unlikely',
@@ -268,12 +293,12 @@ class RegionEmitter {
         b.store32(this.#context, i32.const(s.cause), CONTEXT.exit);
         b.store32(this.#context, s.argument, CONTEXT.exitArgument);
         this.#markFault(EXIT.trap);
-        b.br(this.#faultLabel);
+        this.#fault();
         return;
       case 'if':
-        this.#flags.settle();
+        for (const slot of writtenSlots([...s.whenTrue, ...s.whenFalse])) this.#flags.compute(slot);
         b.if(
-          s.condition,
+          this.#inFlags(s.condition),
           () => {
             for (const x of s.whenTrue) this.#emitStatement(x, true);
           },
@@ -298,9 +323,22 @@ class RegionEmitter {
     this.#b.store32(this.#context, i32.add(localGet(I32, this.#budget), unexecuted), CONTEXT.budget);
   }
 
-  /** Notes where in the block an access stands, for the case that it faults; registers must then be in their locals. */
+  /** A flag is newer than memory from now on, and with it its group. */
+  #noteFlag(slotIndex: number): void {
+    const { registers } = this.#flow;
+    const group = this.#layout.groupOf(slotIndex);
+    if (group === undefined) this.#dirtyFlags.add(registers.of(slotIndex));
+    else for (const { index } of group.slots) this.#dirtyFlags.add(registers.of(index));
+  }
+
+  /** Leaves the block in its middle. */
+  #fault(): void {
+    this.#storeFlags(this.#dirtyFlags);
+    this.#b.br(this.#faultLabel);
+  }
+
+  /** Notes where in the block an access stands, for the case that it faults; registers must then be in their locals, flags may be pending. */
   #markFault(exit: number): void {
-    this.#flags.settle();
     const { instructions, start } = this.#block;
     const at = instructions[this.#instruction];
     if (at === undefined) throw new Error('no instruction is being emitted');
@@ -333,20 +371,30 @@ class RegionEmitter {
 
   #goToBlock(block: Block, to: Block): void {
     const b = this.#b;
+    const from = this.#flowOf(block);
     const flow = this.#flowOf(to);
-    const live = (slot: number): boolean => flow.liveIn.has(this.#flow.registers.of(slot));
-    if (to.order <= block.order) {
-      b.if(
-        i32.ltS(localGet(I32, this.#budget), i32.const(flow.bound)),
-        () => this.#leave(block, i64.const(to.start)),
-        undefined,
-        'unlikely',
-      );
+    const pending = this.#flags.snapshot();
+    if (flow.joins) {
+      const down = dirtyFlags(this.#flow, from);
+      this.#storeAll(down);
+      this.#flags.settle((slot) => flow.liveIn.has(this.#flow.registers.of(slot)));
+      if (to.order <= block.order) {
+        const dirty = this.#flow.registers.emptySet();
+        dirty.addDifference(from.dirtyOut, down);
+        b.if(
+          i32.ltS(localGet(I32, this.#budget), i32.const(flow.bound)),
+          () => {
+            this.#storeAll(dirty);
+            this.#storeBudget();
+            b.return(i64.const(to.start));
+          },
+          undefined,
+          'unlikely',
+        );
+      }
     }
-    const settled = this.#flags.snapshot();
-    this.#flags.settle(live);
     this.#enterBlock(block, to);
-    this.#flags.restore(settled);
+    this.#flags.restore(pending);
   }
 
   #enterBlock(block: Block, to: Block): void {
@@ -363,7 +411,7 @@ class RegionEmitter {
       return;
     }
     const state = { block: this.#block, temps: this.#temps, flags: this.#flags.snapshot() };
-    b.fork(() => this.#emitTree(to));
+    b.fork(() => this.#emitTree(to), this.#flags.locals());
     this.#block = state.block;
     this.#temps = state.temps;
     this.#flags.restore(state.flags);
@@ -440,8 +488,7 @@ class RegionEmitter {
     b.if(i32.ltS(localGet(I32, this.#budget), i32.const(flow.bound)), () => b.return(result), undefined, 'unlikely');
     const pending = this.#flags.snapshot();
     this.#flags.clear();
-    if (this.#flow.irreducible) for (const n of this.#allLive()) this.#load(n);
-    else this.#reload(flow.liveIn);
+    this.#reload(this.#flow.irreducible ? this.#allLive() : flow.liveIn);
     this.#enterBlock(block, continuation);
     this.#flags.restore(pending);
   }
@@ -471,16 +518,69 @@ class RegionEmitter {
 
   /** Writes to memory what is newer in locals, and the budget. */
   #spill(block: Block): void {
-    for (const n of this.#flowOf(block).dirtyOut) this.#store(n, this.#flags.value(this.#slotIndex(n)));
+    this.#storeAll(this.#flowOf(block).dirtyOut);
+    this.#storeBudget();
+  }
+
+  #storeBudget(): void {
     this.#b.store32(this.#context, localGet(I32, this.#budget), CONTEXT.budget);
   }
 
-  #store(n: number, value: Expr | null): void {
-    const slot = this.#slot(this.#slotIndex(n));
-    storeSlot(this.#b, this.#context, slot, value ?? localGet(slot.type, this.#locals[n] as number));
+  /** Writes registers to memory. */
+  #storeAll(set: BitSet): void {
+    for (const n of set) if (!this.#flow.flags.has(n)) this.#store(n);
+    this.#storeFlags(set);
   }
 
+  #store(n: number): void {
+    const slot = this.#slot(this.#slotIndex(n));
+    storeSlot(
+      this.#b,
+      this.#context,
+      slot,
+      this.#flags.value(slot.index) ?? localGet(slot.type, this.#locals[n] as number),
+    );
+  }
+
+  /** Writes the flags of a set to memory, group by group: what they are made of, where that is known. */
+  #storeFlags(set: BitSet): void {
+    const stored = new Set<FlagGroup>();
+    for (const n of set) {
+      if (!this.#flow.flags.has(n)) continue;
+      const group = this.#layout.groupOf(this.#slotIndex(n));
+      if (group === undefined) this.#store(n);
+      else if (!stored.has(group)) {
+        stored.add(group);
+        this.#storeGroup(group);
+      }
+    }
+  }
+
+  #storeGroup({ number, slots }: FlagGroup): void {
+    const kept = this.#keptFlags(slots);
+    if (kept !== null) return storeKept(this.#b, this.#context, number, kept);
+    for (const { index } of slots) this.#store(this.#flow.registers.of(index));
+    this.#b.store8(this.#context, i32.const(0), CONTEXT.flagRecipes + number);
+  }
+
+  #keptFlags(slots: FlagGroup['slots']): KeptFlags | null {
+    if (this.#flow.writesSeldom) return null;
+    const values = slots.flatMap(({ index }) => this.#flags.value(index) ?? []);
+    return values.length === slots.length ? this.#recipes.keep(values) : null;
+  }
+
+  /** Loads registers from memory; flags must be in their places for that, or where this region changes what recipes read. */
   #reload(set: BitSet): void {
+    const b = this.#b;
+    const wantsFlags = [...set].some((n) => this.#layout.groupOf(this.#slotIndex(n)) !== undefined);
+    if (wantsFlags || this.#flow.writesSeldom) {
+      b.if(
+        someKept(this.#context),
+        () => b.callIndirect(this.#settleType, [this.#context], i32.const(SETTLE_INDEX)),
+        undefined,
+        'unlikely',
+      );
+    }
     for (const n of set) this.#load(n);
   }
 
@@ -541,4 +641,11 @@ class RegionEmitter {
     }
     throw new Error(`leaf ${leaf.op} cannot stand in a region`);
   }
+}
+
+function writtenSlots(statements: readonly Statement[]): number[] {
+  return statements.flatMap((s) => {
+    if (s.kind === 'set') return [s.slot.index];
+    return s.kind === 'if' ? writtenSlots([...s.whenTrue, ...s.whenFalse]) : [];
+  });
 }

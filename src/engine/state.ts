@@ -1,5 +1,5 @@
 import { I32, I64, type ValType } from '../wasm/types.ts';
-import { CONTEXT } from './layout.ts';
+import { CONTEXT, MAX_FLAG_GROUPS } from './layout.ts';
 
 /** How many bits a slot takes in memory. 8-bit slots hold small unsigned values (flags) and read as i32. */
 export type SlotWidth = 8 | 32 | 64;
@@ -26,12 +26,22 @@ export interface SlotFile<T extends ValType = ValType> {
   readonly slots: readonly Slot<T>[];
 }
 
+/** Flags that instructions set together as a rule, such as the conditions of one comparison. Their slots follow each other. */
+export interface FlagGroup {
+  /** Position among the groups of the layout. */
+  readonly number: number;
+  readonly slots: readonly Slot<I32>[];
+}
+
 /**
  * The CPU state of one instruction set as instructions see it. Slots are little-endian in memory, whatever the guest's byte order.
  * Declare everything before the first interpreter is built.
  */
 export class StateLayout {
   readonly slots: Slot[] = [];
+  readonly groups: FlagGroup[] = [];
+  readonly #groupOf = new Map<number, FlagGroup>();
+  readonly #seldomWritten = new Set<number>();
   #next: number = CONTEXT.state;
 
   /** End of the state in bytes from the context's base address. */
@@ -62,6 +72,32 @@ export class StateLayout {
   /** `count` flags, named by number. */
   flagFile(name: string, count: number): SlotFile<I32> {
     return this.#file(name, I32, 8, 0, count);
+  }
+
+  /** Declares that the flags are set together as a rule: translated code then needs not compute them one by one. */
+  setTogether(slots: readonly Slot<I32>[]): void {
+    const [first] = slots;
+    if (first === undefined || slots.some((s, i) => s.width !== 8 || s.offset !== first.offset + i)) {
+      throw new Error('a group of flags must lie side by side');
+    }
+    if (this.groups.length === MAX_FLAG_GROUPS) throw new Error(`over ${MAX_FLAG_GROUPS} groups of flags`);
+    const group = { number: this.groups.length, slots };
+    this.groups.push(group);
+    for (const s of slots) this.#groupOf.set(s.index, group);
+  }
+
+  /** The group that a slot belongs to. */
+  groupOf(slotIndex: number): FlagGroup | undefined {
+    return this.#groupOf.get(slotIndex);
+  }
+
+  /** Declares a flag that many comparisons copy and few instructions write. */
+  setSeldom(slot: Slot<I32>): void {
+    this.#seldomWritten.add(slot.index);
+  }
+
+  isSeldomWritten(slotIndex: number): boolean {
+    return this.#seldomWritten.has(slotIndex);
   }
 
   #file<T extends ValType>(name: string, type: T, width: SlotWidth, shift: number, count: number): SlotFile<T> {

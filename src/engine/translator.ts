@@ -4,6 +4,7 @@ import { ModuleBuilder } from '../wasm/module.ts';
 import { I32, I64 } from '../wasm/types.ts';
 import type { CpuContext } from './cpu.ts';
 import type { Translation } from './cpu-model.ts';
+import { FlagRecipes } from './flag-recipes.ts';
 import { analyse } from './flow.ts';
 import type { InstructionSet } from './instruction.ts';
 import {
@@ -18,7 +19,7 @@ import {
   REGION_LEFT,
 } from './layout.ts';
 import { discoverRegion, type Region } from './region.ts';
-import { emitRegion, REGION_IMPORTS } from './region-emitter.ts';
+import { emitRegion, REGION_IMPORTS, SETTLE_INDEX, someKept } from './region-emitter.ts';
 import type { Mode } from './semantics.ts';
 import type { StateLayout } from './state.ts';
 import type { Store } from './store.ts';
@@ -104,6 +105,9 @@ export class Translator<M extends Mode> {
   readonly #covered = new Map<bigint, number>();
   /** Keys of entries that have waited. */
   readonly #waited = new Set<string>();
+  readonly #recipes: FlagRecipes;
+  /** Recipes that the function in the table knows. */
+  #settled = -1;
   #ranRegion = false;
   readonly #translation: Translation = { host: 0, writable: false, cacheable: false };
   #statistics = { regions: 0, instructions: 0, bytes: 0, dropped: 0 };
@@ -122,6 +126,8 @@ export class Translator<M extends Mode> {
     this.#store = store;
     this.#isa = isa;
     this.#layout = layout;
+    this.#recipes = new FlagRecipes(layout);
+    this.#byIndex[SETTLE_INDEX] = undefined;
     this.#table = new WebAssembly.Table({ element: 'anyfunc', initial: MAX_REGIONS, maximum: MAX_REGIONS });
     this.#imports = { engine: { ...imports, [REGION_IMPORTS.table]: this.#table } } as WebAssembly.Imports;
     this.#enter = buildTrampoline(store.wasmPages, this.#imports);
@@ -278,8 +284,9 @@ export class Translator<M extends Mode> {
   #make(context: CpuContext<M>, pc: bigint, key: string): CachedRegion | null {
     const region = discoverRegion(context, this.#isa, pc, (jump) => this.#jumpTargets(jump));
     if (region === null) return null;
-    const flow = analyse(region);
-    const bytes = emitRegion(region, flow, this.#layout, this.#store.wasmPages);
+    const flow = analyse(region, this.#layout);
+    const bytes = emitRegion(region, flow, this.#layout, this.#recipes, this.#store.wasmPages);
+    this.#provideSettle();
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
     if (this.#regions.has(key)) this.#drop(key);
     const index = this.#newIndex();
@@ -298,6 +305,15 @@ export class Translator<M extends Mode> {
     this.#statistics.instructions += region.instructionCount;
     this.#statistics.bytes += bytes.length;
     return cached;
+  }
+
+  /** Puts a function into the table that knows all recipes of flags. */
+  #provideSettle(): void {
+    if (this.#recipes.count === this.#settled) return;
+    this.#settled = this.#recipes.count;
+    const module = new WebAssembly.Module(this.#recipes.buildSettle(this.#store.wasmPages));
+    const { settle } = new WebAssembly.Instance(module, this.#imports).exports;
+    this.#table.set(SETTLE_INDEX, settle as (...args: never[]) => unknown);
   }
 
   /** Makes sure that writes to the region's code are noticed. */
@@ -394,6 +410,7 @@ function buildTrampoline(wasmPages: number, imports: WebAssembly.Imports): (cont
   const next = b.local(I64);
   b.callIndirect(m.type([I32, I32], [I64]), [context, i32.const(MAX_DEPTH)], localGet(I32, 1));
   b.popTo(next);
+  b.if(someKept(context), () => b.callIndirect(m.type([I32], []), [context], i32.const(SETTLE_INDEX)));
   b.if(i64.eq(localGet(I64, next), i64.const(REGION_LEFT)), () => b.return(i32.load(context, CONTEXT.regionExit)));
   b.store64(context, localGet(I64, next), CONTEXT.pc);
   b.push(i32.const(EXIT.none));

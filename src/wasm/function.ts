@@ -71,16 +71,16 @@ export class FunctionBuilder {
   }
 
   /**
-   * Emits a path that leaves the function or jumps away: it may reuse every temporary that is in use here, and what follows here may not
-   * rely on values it left.
+   * Emits a path that leaves the function or jumps away: it may reuse every temporary that is in use here but those to `keep`, and what follows here may
+   * not rely on values it left.
    */
-  fork(path: () => void): void {
+  fork(path: () => void, keep: ReadonlySet<number> = new Set()): void {
     const outerScope = this.#scope;
     const outerFree = this.#free;
     const known = this.#temps.length;
     this.#scope = [];
     this.#free = new Map();
-    for (const [type, index] of this.#temps) this.#release(type, index);
+    for (const [type, index] of this.#temps) if (!keep.has(index)) this.#release(type, index);
     path();
     this.#scope = outerScope;
     this.#free = outerFree;

@@ -146,7 +146,22 @@ export function partsOf({ code, data }: RandomProgram): Program[] {
 }
 
 /** Instructions that only work on registers and flags, by name; `skip` jumps over the next one or two on some flags. */
-const REGISTER_WORK = ['add', 'sub', 'mov', 'cmp', 'setf', 'getf', 'nandf', 'max', 'inc', 'li', 'addi', 'tlt'] as const;
+const REGISTER_WORK = [
+  'add',
+  'sub',
+  'mov',
+  'cmp',
+  'cmps',
+  'setf',
+  'getf',
+  'nandf',
+  'stick',
+  'max',
+  'inc',
+  'li',
+  'addi',
+  'tlt',
+] as const;
 
 /**
  * A loop of a few instructions on four registers and four flags: dense in what a translator keeps in mind between instructions, such as flags
@@ -165,6 +180,7 @@ export const hotLoop: fc.Arbitrary<string> = fc
           )
           .map(([name, [a, b, c], I]): number[] => {
             if (name === 'setf') return encode(name, { F: a, R2: b });
+            if (name === 'stick') return encode(name, { R2: a });
             if (name === 'getf') return encode(name, { F: a, R1: b });
             if (name === 'nandf') return encode(name, { F: a, G: b, H: c });
             if (name === 'inc') return encode(name, { R1: a, i: b });

@@ -21,6 +21,10 @@ export const toyState = new StateLayout();
 export const registers = toyState.i64File('r', 16);
 /** Zero, negative, carry (or borrow), overflow. */
 export const flags = toyState.flagFile('f', 4);
+toyState.setTogether(flags.slots);
+/** A flag that STICK writes and CMPS copies. */
+export const sticky = toyState.flag('sticky');
+toyState.setSeldom(sticky);
 /** Where the last fault or trap happened. */
 export const oldPc = toyState.i64('old');
 export const ticks = toyState.i32('ticks');
@@ -218,6 +222,24 @@ const DEFINITIONS: InstructionSpec<ToyMode>[] = [
     operands: '{F},{G},{H}',
     meaning: (s) =>
       s.setAt(flags, s.field('F'), i32.eqz(i32.and(s.getAt(flags, s.field('G')), s.getAt(flags, s.field('H'))))),
+  },
+  {
+    name: 'cmps',
+    encoding: '00010000 R1:4 R2:4',
+    operands: '{R1},{R2}',
+    meaning(s) {
+      const [a, b] = [s.let(r(s, 'R1')), s.let(r(s, 'R2'))];
+      const conditions = [i64.eq(a, b), i64.ltS(a, b), i64.ltU(a, b), s.get(sticky)];
+      flags.slots.forEach((flag, i) => {
+        s.set(flag, conditions[i]);
+      });
+    },
+  },
+  {
+    name: 'stick',
+    encoding: '00010001 .4 R2:4',
+    operands: '{R2}',
+    meaning: (s) => s.set(sticky, i32.ne(i32.wrap(r(s, 'R2')), i32.const(0))),
   },
   {
     name: 'li',

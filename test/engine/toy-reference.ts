@@ -25,6 +25,7 @@ const s64 = (v: bigint): bigint => BigInt.asIntN(64, v);
 export class Reference {
   readonly r = new Array<bigint>(16).fill(0n);
   readonly f = [0, 0, 0, 0];
+  sticky = 0;
   readonly events: string[] = [];
   readonly #maps: PageMaps;
   readonly #ram: Uint8Array;
@@ -44,6 +45,7 @@ export class Reference {
     return {
       pc: this.pc,
       ...Object.fromEntries([...named('r', this.r), ...named('f', this.f)]),
+      sticky: BigInt(this.sticky),
       old: this.old,
       ticks: BigInt(this.ticks),
     };
@@ -147,6 +149,8 @@ export class Reference {
       if (s64(r[x]) < s64(r[y])) r[x] = r[y];
       else this.ticks = (this.ticks + 1) >>> 0;
     } else if (op === 0x0f) f[second >> 6] = +(f[(second >> 4) & 3] === 0 || f[(second >> 2) & 3] === 0);
+    else if (op === 0x10) f.splice(0, 4, +(r[x] === r[y]), +(s64(r[x]) < s64(r[y])), +(r[x] < r[y]), this.sticky);
+    else if (op === 0x11) this.sticky = +((r[y] & 0xffffffffn) !== 0n);
     else if (op === 0x40) r[x] = u64(short(2));
     else if (op === 0x41) r[x] = u64(r[y] + short(2));
     else if (op >= 0x50 && op <= 0x53) r[x] = this.#load(address(), size);

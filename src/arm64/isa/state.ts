@@ -21,6 +21,7 @@ export const flagC = layout.flag('C');
 export const flagV = layout.flag('V');
 /** N ≠ V, always: "signed less than" is one comparison this way, and not two flags put together. */
 export const flagLess = layout.flag('N!=V');
+layout.setTogether([flagN, flagZ, flagC, flagV, flagLess]);
 
 /** PSTATE but for NZCV, in the format of SPSR_ELx (Arm ARM, C5.2.18). */
 export const pstate = layout.i64('PSTATE');

@@ -15,9 +15,13 @@ export const ctr = layout.i64('CTR');
 /** XER, a flag for each bit that arithmetic writes. */
 export const so = layout.flag('SO');
 export const ov = layout.flag('OV');
-export const ca = layout.flag('CA');
 export const ov32 = layout.flag('OV32');
+export const ca = layout.flag('CA');
 export const ca32 = layout.flag('CA32');
+layout.setTogether([ca, ca32]);
+for (let field = 0; field < 8; field++) layout.setTogether(cr.slots.slice(4 * field, 4 * field + 4));
+// Each comparison copies it.
+layout.setSeldom(so);
 /** XER bits 57:63: byte count of string instructions. */
 export const stringCount = layout.flag('XER-count');
 export const msr = layout.i64('MSR');

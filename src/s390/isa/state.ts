@@ -19,6 +19,7 @@ export const cr = layout.i64File('c', 16);
  * nobody asks for is never computed.
  */
 export const cc = layout.flagFile('cc', 4);
+layout.setTogether(cc.slots);
 /** First doubleword of the PSW with its condition code 0: that is in `cc`. The address is the context's pc. */
 export const psw = layout.i64('PSW');
 /** Floating point control register. */
