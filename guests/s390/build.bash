@@ -3,7 +3,7 @@
 readonly S390_CROSS=s390x-linux-gnu-
 readonly S390_TOOLS=("${S390_CROSS}gcc" "${S390_CROSS}as" "${S390_CROSS}ld" "${S390_CROSS}objcopy")
 readonly S390_ASSEMBLY_GUESTS=(hello)
-readonly S390_C_GUESTS=(timer smp echo disk sclp reboot)
+readonly S390_C_GUESTS=(timer smp echo disk sclp reboot secret sharing pager faults victim)
 # The boot loaders of a Secure Execution image.
 readonly S390_LOADERS=(stage3a stage3b)
 readonly S390_C=(
@@ -26,7 +26,7 @@ s390_c_guest() {
   local elf=$1/s390/$2.elf options=("-march=$3")
   [ "$3" = z13 ] && options+=(-mno-vx)
   shift 3
-  "${S390_CROSS}gcc" "${S390_C[@]}" "${S390_GUEST[@]}" "${options[@]}" -o "$elf" s390/lib/*.[cS] "$@"
+  "${S390_CROSS}gcc" "${S390_C[@]}" "${S390_GUEST[@]}" "${options[@]}" -o "$elf" s390/lib/*.[cS] crypto/*.c "$@"
   finish "$S390_CROSS" "$elf"
 }
 
@@ -44,12 +44,12 @@ s390_build() {
       -Wl,--script="s390/se-loader/$name.ld" -o "$1/s390/se-loader/$name.elf" "s390/se-loader/$name.S" "s390/se-loader/$name.c" s390/se-loader/console.c
     finish "$S390_CROSS" "$1/s390/se-loader/$name.elf"
   done
-  for name in "${S390_C_GUESTS[@]}"; do s390_c_guest "$1" "$name" z10 -msoft-float "s390/$name.c"; done
+  for name in "${S390_C_GUESTS[@]}"; do s390_c_guest "$1" "$name" z10 -msoft-float "s390/$name"{,_*}.[cS]; done
   # The same with the interlocked-access instructions.
   s390_c_guest "$1" smp_z13 z13 -msoft-float s390/smp.c
   for name in "${!KERNELS[@]}"; do
     float=-msoft-float
     [ "$name" = float ] && float=-mhard-float
-    s390_c_guest "$1" "kernels/$name" z13 "$float" "-DITERATIONS=${KERNELS[$name]}" kernels/main.c "kernels/$name.c" crypto/*.c
+    s390_c_guest "$1" "kernels/$name" z13 "$float" "-DITERATIONS=${KERNELS[$name]}" kernels/main.c "kernels/$name.c"
   done
 }

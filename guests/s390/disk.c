@@ -1,8 +1,10 @@
 /*
- * A guest with a disk: reads all of it, writes some of it and reads it again; and channel programs that go wrong, of which it says how. The number that
+ * A guest with a disk: reads all of it, writes some of it and reads it again; a protected one also tries what the device makes of a page that is not
+ * shared; and channel programs that go wrong, of which it says how. The number that
  * the command line is, if any, is the number of sectors to write; `adapter` in place of it asks for adapter interruptions.
  */
 #include "virtio_blk.h"
+#include "secure.h"
 
 #define CHUNK 8
 #define WRITTEN_FROM 16
@@ -90,11 +92,11 @@ static void try(const char *what, const struct ccw *program)
 
 static void odd_programs(void)
 {
-	static u8 where[256] __attribute__((aligned(8)));
+	static u8 where[256] SHARED __attribute__((aligned(8)));
 	u32 data = (u32)(u64)where;
-	static struct ccw program[8];
+	static struct ccw program[8] SHARED;
 	/* Doublewords: QEMU 7.2 takes words for something else where its host is little-endian. */
-	static volatile u64 idaws[2] __attribute__((aligned(8)));
+	static volatile u64 idaws[2] SHARED __attribute__((aligned(8)));
 
 #define TRY(what, ...) do { \
 		static const struct ccw source[] = { __VA_ARGS__ }; \
@@ -178,6 +180,19 @@ static int is_adapter(void)
 	return loaded_command_line[0] == 'a';
 }
 
+/* A protected guest points the device at a page that it has not shared. */
+static void reach_for_secrets(void)
+{
+	memset(buffer, 0x5e, CHUNK_BYTES);
+	report("write from a page that is not shared", virtio_blk_request_at(VIRTIO_BLK_T_OUT, 0, buffer, CHUNK_BYTES, 0));
+	report("read into a page that is not shared", virtio_blk_request_at(VIRTIO_BLK_T_IN, 0, buffer, CHUNK_BYTES, 0));
+	u32 changed = 0;
+	for (u32 i = 0; i < CHUNK_BYTES; i++)
+		changed += buffer[i] != 0x5e;
+	put(changed ? "the page was changed\n" : "the page is as it was\n");
+	read_all();
+}
+
 void guest_main(void)
 {
 	const char *failed = virtio_blk_start(is_adapter() ? ADAPTER : CLASSIC);
@@ -195,6 +210,8 @@ void guest_main(void)
 	report("behind the end", virtio_blk_request(VIRTIO_BLK_T_IN, 1ul << 40, buffer, CHUNK_BYTES, 0));
 	put(virtio_blk_interrupts ? "told by interruptions\n" : "not told\n");
 	put(virtio_blk_cookie < 0 ? "no cookie\n" : "with a cookie\n");
+	if (is_protected())
+		reach_for_secrets();
 	odd_programs();
 	instructions();
 }

@@ -27,15 +27,19 @@
 #define CR0_SERVICE_SIGNAL 0x200
 
 /* Offsets in the prefix area */
+#define LC_RESTART_OLD 0x120
 #define LC_EXTERNAL_OLD 0x130
 #define LC_PROGRAM_OLD 0x150
+#define LC_MACHINE_CHECK_OLD 0x160
 #define LC_IO_OLD 0x170
 /* Where interrupt handlers keep registers: left to programs. */
 #define LC_SAVE_EXTERNAL 0x200
 #define LC_SAVE_IO 0x280
-#define LC_SAVE_PROGRAM 0x318
-/* Where a program that expects a program interruption wants to go on; 0 for none. */
-#define LC_PROGRAM_RESUME 0x310
+/* The PSW with which a program that expects a program interruption wants to go on: mask, 0 for the same as it had; address, 0 if it expects none. */
+#define LC_RESUME 0x310
+#define LC_SAVE_PROGRAM 0x320
+/* The old PSW of that interruption */
+#define LC_PROGRAM_SEEN 0x330
 
 #define EXTERNAL_CLOCK_COMPARATOR 0x1004
 #define EXTERNAL_CPU_TIMER 0x1005

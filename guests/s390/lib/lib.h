@@ -44,9 +44,15 @@ struct lowcore {
 	struct psw restart_new, external_new, svc_new, program_new, machine_check_new, io_new;
 	u8 pad_200[0x300 - 0x200];
 	/* ours */
-	u64 stack, number, program_resume, saved;
+	u64 stack, number;
+	struct psw resume;
+	u64 saved, pad_328;
+	struct psw program_seen;
+	u8 pad_340[0x2000 - 0x340];
 };
 extern volatile struct lowcore lowcore;
+/* What else is there. */
+#define LOWCORE(type, offset) (*(volatile type *)((volatile u8 *)&lowcore + (offset)))
 
 #define read_cr(number) \
 	({ u64 value_; asm volatile("stctg " #number "," #number ",%0" : "=Q"(value_) : : "memory"); value_; })
@@ -60,7 +66,7 @@ extern volatile struct lowcore lowcore;
 #define program_code_of(instruction, ...) \
 	({ \
 		lowcore.program_code = 0; \
-		asm volatile("larl 1,1f\n\tstg 1,0x310\n\t" instruction "\n1:\txc 0x310(8),0x310" : : __VA_ARGS__ : "0", "1", "cc", "memory"); \
+		asm volatile("larl 1,1f\n\tstg 1,0x318\n\t" instruction "\n1:\txc 0x318(8),0x318" : : __VA_ARGS__ : "0", "1", "cc", "memory"); \
 		lowcore.program_code; \
 	})
 

@@ -64,11 +64,16 @@ io_entry:
 program_entry:
 	/* Whoever expects one has said where to go on. */
 	stg	%r1, LC_SAVE_PROGRAM
-	lg	%r1, LC_PROGRAM_RESUME
+	mvc	LC_PROGRAM_SEEN(16), LC_PROGRAM_OLD
+	lg	%r1, LC_RESUME + 8
 	ltgr	%r1, %r1
 	jz	1f
 	stg	%r1, LC_PROGRAM_OLD + 8
-	xc	LC_PROGRAM_RESUME(8), LC_PROGRAM_RESUME
+	lg	%r1, LC_RESUME
+	ltgr	%r1, %r1
+	jz	2f
+	stg	%r1, LC_PROGRAM_OLD
+2:	xc	LC_RESUME(16), LC_RESUME
 	lg	%r1, LC_SAVE_PROGRAM
 	lpswe	LC_PROGRAM_OLD
 1:	aghi	%r15, -160

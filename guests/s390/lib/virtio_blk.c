@@ -1,5 +1,6 @@
 /* virtio 1.2: 2.7 (split queues), 3.1 (initialization), 4.3 (channel I/O), 5.2 (block device). Rings are little-endian, control blocks big-endian. */
 #include "virtio_blk.h"
+#include "secure.h"
 
 #define CONTROL_UNIT_VIRTIO 0x3832
 #define MODEL_BLOCK 2
@@ -23,6 +24,7 @@
 
 #define FLUSH (1u << 9)
 #define VERSION_1_HIGH 1
+#define ACCESS_PLATFORM_HIGH 2
 
 #define DESCRIPTOR_NEXT 1
 #define DESCRIPTOR_WRITE 2
@@ -55,24 +57,27 @@ static struct queue {
 		u64 sector;
 	} header;
 	u8 status;
-} queue __attribute__((aligned(4096)));
+} queue SHARED __attribute__((aligned(4096)));
+/* Where a protected guest's data is while the device has it. */
+static u8 bounce[VIRTIO_BLK_MOST] SHARED __attribute__((aligned(4096)));
 
 static struct {
 	u64 descriptors;
 	u32 reserved;
 	u16 index, entries;
 	u64 available, used;
-} __attribute__((packed)) queue_block;
+} __attribute__((packed)) queue_block SHARED;
 
 static struct {
 	u64 summary, indicators, bit;
 	u8 subclass;
-} __attribute__((packed)) adapter_block;
+} __attribute__((packed)) adapter_block SHARED;
 
-static u64 indicators __attribute__((aligned(8)));
-static u8 summary;
-static u64 indicators_address;
-static u8 data[64] __attribute__((aligned(8)));
+static u64 indicators SHARED __attribute__((aligned(8)));
+static u8 summary SHARED;
+static u64 indicators_address SHARED;
+static u8 data[64] SHARED __attribute__((aligned(8)));
+static struct ccw ccw SHARED;
 static u32 subchannel;
 static enum indication chosen;
 
@@ -82,7 +87,7 @@ s64 virtio_blk_cookie;
 /* A program of one command. 0 if it ended without complaint. */
 static int command(u8 code, void *at, u16 count)
 {
-	struct ccw ccw = { .command = code, .count = count, .data = (u32)(u64)at };
+	ccw = (struct ccw){ .command = code, .count = count, .data = (u32)(u64)at };
 	struct irb irb;
 	unsigned cc = run_channel_program(subchannel, &ccw, &irb);
 	return cc != 0 || irb.scsw.device_status != 0x0c || irb.scsw.channel_status != 0;
@@ -118,9 +123,9 @@ static u32 find(void)
 		subchannel = SUBCHANNEL(number);
 		if (!(schib.pmcw.flags & PMCW_VALID) || enable_subchannel(subchannel) != 0)
 			continue;
-		struct ccw sense = { .command = CCW_SENSE_ID, .flags = CCW_SHORT, .count = 32, .data = (u32)(u64)data };
+		ccw = (struct ccw){ .command = CCW_SENSE_ID, .flags = CCW_SHORT, .count = 32, .data = (u32)(u64)data };
 		struct irb irb;
-		if (run_channel_program(subchannel, &sense, &irb) != 0 || data[0] != 0xff)
+		if (run_channel_program(subchannel, &ccw, &irb) != 0 || data[0] != 0xff)
 			continue;
 		if (*(u16 *)(data + 1) == CONTROL_UNIT_VIRTIO && data[3] == MODEL_BLOCK)
 			return subchannel;
@@ -160,6 +165,8 @@ static const char *start_queue(void)
 const char *virtio_blk_start(enum indication indication)
 {
 	chosen = indication;
+	if (!share_device_pages())
+		return "the pages cannot be shared";
 	if (!find())
 		return "there is no disk";
 	*(u32 *)data = 2 << 16;
@@ -167,9 +174,10 @@ const char *virtio_blk_start(enum indication indication)
 		return "it is of an old revision";
 	if (command(CCW_RESET, 0, 0) || set_status(ACKNOWLEDGE | DRIVER))
 		return "it does not reset";
-	if (!(features(1) & VERSION_1_HIGH))
+	u32 high = features(1) & (VERSION_1_HIGH | ACCESS_PLATFORM_HIGH);
+	if (!(high & VERSION_1_HIGH))
 		return "it is of an old version";
-	if (accept(0, features(0) & FLUSH) || accept(1, VERSION_1_HIGH) || set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK))
+	if (accept(0, features(0) & FLUSH) || accept(1, high) || set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK))
 		return "it does not take these features";
 	if (command(CCW_READ_STATUS, data, 1) || data[0] != (ACKNOWLEDGE | DRIVER | FEATURES_OK))
 		return "it has another status";
@@ -229,6 +237,18 @@ static int was_told(u32 interrupts_before)
 }
 
 u8 virtio_blk_request(u32 type, u64 sector, void *at, u32 bytes, u32 split)
+{
+	if (!is_protected())
+		return virtio_blk_request_at(type, sector, at, bytes, split);
+	if (type == VIRTIO_BLK_T_OUT)
+		memcpy(bounce, at, bytes);
+	u8 status = virtio_blk_request_at(type, sector, bounce, bytes, split);
+	if (type != VIRTIO_BLK_T_OUT)
+		memcpy(at, bounce, bytes);
+	return status;
+}
+
+u8 virtio_blk_request_at(u32 type, u64 sector, void *at, u32 bytes, u32 split)
 {
 	u32 direction = type == VIRTIO_BLK_T_OUT ? 0 : DESCRIPTOR_WRITE;
 	u32 last = 0;
