@@ -173,6 +173,8 @@ export interface Report {
     readonly entries: number;
     /** Its accesses that the machine refused, by who tried. */
     readonly refused: Readonly<Record<string, number>>;
+    /** Of how many pages of 4 KiB its native code and its devices read something, by who read; registers and the host's own machine code aside. */
+    readonly pagesRead?: Readonly<Record<string, number>>;
     /** Secrets that it could see; only where the run was watched. */
     readonly sightings?: number;
     /** What a hostile one tried, by means, and how many bytes it holds; only where it was hostile. */
@@ -305,6 +307,7 @@ class AnyMachine implements Machine {
       hypervisorSaw: {
         entries: statistics.hypervisorEntries,
         refused: statistics.refused,
+        ...(statistics.pagesRead && { pagesRead: statistics.pagesRead }),
         ...(this.view && { sightings: this.view.sightings.length }),
         ...(hostile && { attack: this.#attackReport(hostile) }),
       },

@@ -10,7 +10,7 @@ import { HypervisorView, type HypervisorViewOptions } from '../machine/hyperviso
 import { makeStore } from '../machine/make-store.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
-import type { MachineOutcome, MachineStatistics } from '../machine/run-report.ts';
+import { type MachineOutcome, type MachineStatistics, pagesReadBy } from '../machine/run-report.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
@@ -151,6 +151,7 @@ export class PkvmMachine {
   readonly #schedule = startOfSchedule();
   readonly #devices = new MmioBus();
   #hostEntries = 0;
+  readonly #views: HostView[] = [];
 
   /**
    * @throws ImageError for an image that cannot be placed
@@ -254,13 +255,16 @@ export class PkvmMachine {
       esmFailures: [],
       hypervisorEntries: this.#hostEntries,
       refused: this.#watch.refused,
+      pagesRead: pagesReadBy(this.#views),
     };
   }
 
   #viewOf(agent: Agent): HostView {
     // Without full isolation devices are not held back (arm64-pkvm.md 1.2 T6).
     const unchecked = agent === 'ultravisor' || (agent === 'device' && this.#options.profile !== 'I');
-    return new HostView(this.memory, { agent, secure: unchecked }, this.#watch, () => this.clock.stamp);
+    const view = new HostView(this.memory, { agent, secure: unchecked }, this.#watch, () => this.clock.stamp);
+    this.#views.push(view);
+    return view;
   }
 
   /** What native host code and devices reach goes through the host's stage 2: what is not mapped there is mapped or refused, as an abort would be. */

@@ -7,25 +7,27 @@ import { type InputSource, NO_INPUT, standardInput } from './input.ts';
 import { Progress } from './progress.ts';
 import type { RunPlan } from './run-options.ts';
 import { say } from './say.ts';
-import { StopWatch, UNHEARD_STATUS } from './signals.ts';
+import { type StopWatch, UNHEARD_STATUS } from './signals.ts';
 
 const STDOUT = 1;
 const NO_BYTES = new Uint8Array(0);
 
 /** What connects guests with the terminal, or with whatever stands in its place. */
 export class Consoles {
-  readonly stop = new StopWatch();
+  readonly stop: StopWatch;
   input: InputSource = NO_INPUT;
   readonly #names: readonly string[];
   readonly #prefixers: readonly LinePrefixer[];
   readonly #progress: Progress | null;
   readonly #sharesTerminal = isatty(STDOUT);
+  #hinted = false;
   /** Nobody reads standard output any more. */
   #unheard = false;
   /** Index of the VM that gets what is typed. */
   #typist = 0;
 
-  constructor(machine: Machine, { vms, progress }: RunPlan) {
+  constructor(machine: Machine, { vms, progress }: RunPlan, stop: StopWatch) {
+    this.stop = stop;
     this.#names = vms.map(({ name }) => name);
     this.#prefixers = vms.length === 1 ? [] : this.#names.map((name) => new LinePrefixer(name, (b) => this.#output(b)));
     const { stderr } = process;
@@ -41,9 +43,8 @@ export class Consoles {
     };
   }
 
-  /** Takes terminal and signals. */
+  /** Takes the terminal. */
   open(): void {
-    this.stop.listen();
     const keys = new EscapeKeys((action) => this.#actions[action]());
     this.input = standardInput((typed) => {
       this.#progress?.end();
@@ -56,12 +57,11 @@ export class Consoles {
     this.#progress?.update();
   }
 
-  /** Writes lines that no guest ended, and gives terminal and signals back. */
+  /** Writes lines that no guest ended, and gives the terminal back. */
   close(): void {
     this.#progress?.end();
     for (const prefixer of this.#prefixers) prefixer.finish();
     this.input.close();
-    this.stop.close();
   }
 
   #output(bytes: Uint8Array): void {
@@ -77,6 +77,10 @@ export class Consoles {
     next: () => {
       this.#typist = (this.#typist + 1) % this.#names.length;
       say(`typing to ${this.#names[this.#typist]}`);
+    },
+    hint: () => {
+      if (!this.#hinted) say('Ctrl-C goes to the guest; Ctrl-A x ends the run');
+      this.#hinted = true;
     },
     help: () => {
       for (const line of KEY_HELP) say(line);

@@ -1,7 +1,9 @@
 /** What a key behind the escape asks for. */
-export type KeyAction = 'end' | 'next' | 'help';
+export type KeyAction = 'end' | 'next' | 'help' | 'hint';
 
 const ESCAPE = 0x01;
+/** Two in a row: somebody wants to end the run, and the guest does not care. */
+const INTERRUPT = 0x03;
 const ACTIONS: ReadonlyMap<string, KeyAction> = new Map([
   ['x', 'end'],
   ['n', 'next'],
@@ -21,6 +23,7 @@ export const KEY_HELP: readonly string[] = [
 export class EscapeKeys {
   readonly #act: (action: KeyAction) => void;
   #escaped = false;
+  #last = 0;
 
   constructor(act: (action: KeyAction) => void) {
     this.#act = act;
@@ -32,6 +35,8 @@ export class EscapeKeys {
     for (const key of keys) {
       if (!this.#escaped) {
         this.#escaped = key === ESCAPE;
+        if (key === INTERRUPT && this.#last === INTERRUPT) this.#act('hint');
+        this.#last = key;
         if (!this.#escaped) through.push(key);
         continue;
       }

@@ -7,6 +7,7 @@ import { OutputFile, TraceFile } from './files.ts';
 import { hypervisorFindings } from './hypervisor-option.ts';
 import { type RunPlan, runCommand } from './run-options.ts';
 import { say } from './say.ts';
+import { StopWatch } from './signals.ts';
 
 /** Adds `cloister run`. */
 export function addRun(program: Command, finish: (status: number) => void): void {
@@ -15,9 +16,20 @@ export function addRun(program: Command, finish: (status: number) => void): void
 
 /** Whatever can be refused is refused before the run, and before a file is written. */
 async function run(plan: RunPlan): Promise<number> {
+  const stop = new StopWatch();
+  // Making a machine takes a while: who ends the run then gets a report too.
+  stop.listen();
+  try {
+    return await runMachine(plan, stop);
+  } finally {
+    stop.close();
+  }
+}
+
+async function runMachine(plan: RunPlan, stop: StopWatch): Promise<number> {
   const trace = plan.trace === null ? null : new TraceFile();
   const machine = createMachine({ ...plan.machine, ...(trace && { trace }) });
-  const consoles = new Consoles(machine, plan);
+  const consoles = new Consoles(machine, plan, stop);
   const disks = plan.disks.map((file) => new FileDisk(file));
   for (const [i, vm] of plan.vms.entries()) {
     const disk = disks[i];

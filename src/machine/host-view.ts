@@ -2,11 +2,8 @@ import type { TraceSink } from '../trace/events.ts';
 import type { RealMemory, Region } from './memory.ts';
 import { AccessRefused, type Agent, type RealAddress } from './types.ts';
 
-/** A range that was read through a view. */
-export interface ReadRecord {
-  readonly address: RealAddress;
-  readonly length: number;
-}
+/** What `HostView.pagesRead` counts by, whatever the architecture's own pages: 4 KiB. */
+const READ_PAGE = 4096;
 
 /** Who the view belongs to and what it may reach. */
 export interface ViewRights {
@@ -21,9 +18,9 @@ export interface ViewRights {
  */
 export class HostView {
   readonly rights: ViewRights;
-  /** What was read, in order, since the last `takeReads`; only kept while `recording`. */
-  #reads: ReadRecord[] = [];
-  recording = false;
+  /** Numbers of the pages of 4 KiB of which something was read. */
+  readonly #pagesRead = new Set<number>();
+  #lastRead = -1;
   readonly #memory: RealMemory;
   readonly #trace: TraceSink | null;
   readonly #clock: () => bigint;
@@ -44,7 +41,7 @@ export class HostView {
   /** A copy of `length` bytes. @throws AccessRefused */
   read(address: RealAddress, length: number): Uint8Array {
     const at = this.#check(address, length, false);
-    if (this.recording) this.#reads.push({ address, length });
+    this.#record(address, length);
     return this.#memory.store.bytes.slice(at, at + length);
   }
 
@@ -54,7 +51,7 @@ export class HostView {
    */
   peek(address: RealAddress, length: number): Uint8Array {
     const at = this.#check(address, length, false);
-    if (this.recording) this.#reads.push({ address, length });
+    this.#record(address, length);
     return this.#memory.store.bytes.subarray(at, at + length);
   }
 
@@ -75,14 +72,14 @@ export class HostView {
   /** @throws AccessRefused */
   readU64(address: RealAddress): bigint {
     const at = this.#check(address, 8, false);
-    if (this.recording) this.#reads.push({ address, length: 8 });
+    this.#record(address, 8);
     return this.#memory.store.view.getBigUint64(at);
   }
 
   /** @throws AccessRefused */
   readU64Le(address: RealAddress): bigint {
     const at = this.#check(address, 8, false);
-    if (this.recording) this.#reads.push({ address, length: 8 });
+    this.#record(address, 8);
     return this.#memory.store.view.getBigUint64(at, true);
   }
 
@@ -96,7 +93,7 @@ export class HostView {
   /** @throws AccessRefused */
   readU32(address: RealAddress): number {
     const at = this.#check(address, 4, false);
-    if (this.recording) this.#reads.push({ address, length: 4 });
+    this.#record(address, 4);
     return this.#memory.store.view.getUint32(at);
   }
 
@@ -114,16 +111,25 @@ export class HostView {
     this.#memory.store.written(at, 4);
   }
 
-  /** The reads recorded since the last call. */
-  takeReads(): readonly ReadRecord[] {
-    const reads = this.#reads;
-    this.#reads = [];
-    return reads;
+  /** Real addresses / 4096 of all that was read through this view: what its owner has seen of memory, at most. */
+  get pagesRead(): ReadonlySet<number> {
+    return this.#pagesRead;
   }
 
   /** The regions that this view reaches, in ascending order of address. */
   reachable(): readonly Region[] {
     return this.#memory.regions.filter((r) => !r.secure || this.rights.secure).sort((x, y) => x.base - y.base);
+  }
+
+  #record(address: number, length: number): void {
+    if (length === 0) return;
+    // Real addresses do not fit 32 bits.
+    const first = Math.floor(address / READ_PAGE);
+    const last = Math.floor((address + length - 1) / READ_PAGE);
+    // Most reads are of the page of the read before.
+    if (first === this.#lastRead && last === first) return;
+    this.#lastRead = last;
+    for (let page = first; page <= last; page++) this.#pagesRead.add(page);
   }
 
   #check(address: RealAddress, length: number, write: boolean): number {

@@ -1,3 +1,5 @@
+import type { HostView } from './host-view.ts';
+
 /** How a run of a machine ended. */
 export interface MachineOutcome {
   readonly kind: 'poweroff' | 'stopped' | 'crashed' | 'terminated' | 'limit';
@@ -20,4 +22,16 @@ export interface MachineStatistics {
   readonly hypervisorEntries: number;
   /** Accesses that the machine refused, by who tried. */
   readonly refused: Readonly<Record<string, number>>;
+  /** Pages of 4 KiB of which each untrusted agent read something; only where the machine has them apart. */
+  readonly pagesRead?: Readonly<Record<string, number>>;
+}
+
+/** `MachineStatistics.pagesRead`: of all views but the trusted part's own. */
+export function pagesReadBy(views: readonly HostView[]): Record<string, number> {
+  const pages = new Map<string, Set<number>>();
+  for (const { rights, pagesRead } of views) {
+    if (rights.agent === 'ultravisor') continue;
+    pages.set(rights.agent, new Set([...(pages.get(rights.agent) ?? []), ...pagesRead]));
+  }
+  return Object.fromEntries([...pages].map(([agent, { size }]) => [agent, size]));
 }

@@ -10,7 +10,7 @@ import { HypervisorView, type HypervisorViewOptions } from '../machine/hyperviso
 import { makeStore } from '../machine/make-store.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
-import type { MachineOutcome, MachineStatistics } from '../machine/run-report.ts';
+import { type MachineOutcome, type MachineStatistics, pagesReadBy } from '../machine/run-report.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
@@ -176,6 +176,7 @@ export class PowerMachine {
   readonly #options: PowerMachineOptions;
   readonly #watch: RunWatch;
   #hypervisorEntries = 0;
+  readonly #views: HostView[] = [];
   readonly #schedule = startOfSchedule();
   readonly #random: RandomSource;
   /** What blobs are made with for guests that need one; null if none are made. */
@@ -272,6 +273,7 @@ export class PowerMachine {
       esmFailures: this.#watch.esmFailures.map(({ vm, reason }) => ({ vm: this.#nameOf(vm), reason })),
       hypervisorEntries: this.#hypervisorEntries,
       refused: this.#watch.refused,
+      pagesRead: pagesReadBy(this.#views),
     };
   }
 
@@ -304,7 +306,9 @@ export class PowerMachine {
 
   #viewOf(agent: Agent): HostView {
     const rights = { agent, secure: agent === 'ultravisor' };
-    return new HostView(this.memory, rights, this.#watch, () => this.clock.stamp);
+    const view = new HostView(this.memory, rights, this.#watch, () => this.clock.stamp);
+    this.#views.push(view);
+    return view;
   }
 
   #makeUltravisor(regions: readonly RegionSpec[]): Ultravisor {

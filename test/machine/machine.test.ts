@@ -115,17 +115,17 @@ describe('a host view is a capability', () => {
   });
 
   it('records what it read, and nothing it was refused', () => {
-    const v = view(memory(), false);
-    v.recording = true;
+    const v = view(memory(), true);
     v.read(at(16), 4);
-    v.readU64(at(32));
-    expect(() => v.read(at(SECURE), 1)).toThrow();
-    v.writeU32(at(0), 1);
-    expect(v.takeReads()).toEqual([
-      { address: 16, length: 4 },
-      { address: 32, length: 8 },
-    ]);
-    expect(v.takeReads()).toEqual([]);
+    v.readU64(at(0x1ffc));
+    v.read(at(0x5000), 0);
+    v.peek(at(SECURE), 0x1001);
+    expect(() => v.read(at(2 * K64 - 4), 8)).toThrow();
+    v.writeU32(at(0x8000), 1);
+    expect([...v.pagesRead]).toEqual([0, 1, 2, SECURE / 4096, SECURE / 4096 + 1]);
+    const open = view(memory(), false);
+    expect(() => open.read(at(SECURE), 1)).toThrow();
+    expect([...open.pagesRead]).toEqual([]);
   });
 });
 

@@ -48,6 +48,11 @@ describe.skipIf(!available)('on a terminal', () => {
     expect(status).toBe(0);
   });
 
+  it('who types Ctrl-C again and again is told, once, how the run ends', async () => {
+    const { screen } = await onTerminal(ECHO, [READY, '\x03\x03\x03\r'], ['3: \x03\x03\x03', '\x01x']);
+    expect(screen.match(/cloister: Ctrl-C goes to the guest; Ctrl-A x ends the run\r\n/g)).toHaveLength(1);
+  });
+
   it.each<readonly [string, Step[1], number]>([
     ['Ctrl-A x', '\x01x', 0],
     ['the end of the guest', 'bye\r', 0],
