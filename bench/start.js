@@ -18,14 +18,18 @@ export async function benchStart({ short }) {
     qemu: haveQemu() ? check(await runQemu({ image })) : null,
   }));
   const milliseconds = (of) => `${median(results.map(of)).toFixed(0)} ms`;
+  const mebibytes = (of) => {
+    const bytes = median(results.map(of));
+    return Number.isNaN(bytes) ? '-' : `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+  };
   printTable('hello, to the first byte on its console', [
     ['', 'from the process', 'from the machine', 'memory of the process'],
     [
       'ours',
       milliseconds((r) => r.ours.firstByte),
       milliseconds((r) => r.ours.machineToFirstByte),
-      `${(median(results.map((r) => r.ours.peakMemory)) / 2 ** 20).toFixed(0)} MiB`,
+      mebibytes((r) => r.ours.peakMemory),
     ],
-    ...(haveQemu() ? [['QEMU', milliseconds((r) => r.qemu.firstByte), '-', '-']] : []),
+    ...(haveQemu() ? [['QEMU', milliseconds((r) => r.qemu.firstByte), '-', mebibytes((r) => r.qemu.peakMemory)]] : []),
   ]);
 }
