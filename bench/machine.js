@@ -40,24 +40,16 @@ export class LineConsole {
 /**
  * What makes machines of a build.
  * @param {string} dist its folder
- * @returns {Promise<(run: import('./ours.js').GuestRun, console: LineConsole) => import('../dist/powerpc/machine.js').PowerMachine>}
+ * @returns {Promise<(run: import('./ours.js').GuestRun, console: LineConsole) => import('../dist/index.js').Machine>}
  */
 export async function machineMaker(dist) {
-  const load = (file) => import(pathToFileURL(join(dist, file)).href);
-  const { PowerMachine } = await load('powerpc/machine.js');
-  const { nodeProvider } = await load('crypto/node.js');
-  return ({ image, cmdline = '', interpret = false, protected: isProtected = false }, console) => {
+  const { createMachine } = await import(pathToFileURL(join(dist, 'index.js')).href);
+  return ({ arch = 'powerpc', image, cmdline = '', ...options }, console) => {
+    const machine = createMachine({ arch, secureMemory: MEMORY, ...options });
     const bytes = new Uint8Array(readFileSync(image));
-    const guest = { name: 'guest', image: { file: image, bytes }, initrd: null, cmdline, memory: MEMORY, cpus: 1 };
-    return new PowerMachine({
-      protected: isProtected,
-      secureMemory: MEMORY,
-      seed: '1',
-      interpret,
-      crypto: nodeProvider,
-      trace: null,
-      software: { role: 'guest', guests: [{ ...guest, entry: 'of', console }] },
-    });
+    machine.addVm({ name: 'guest', image: { file: image, bytes }, cmdline, memory: MEMORY, console });
+    machine.prepare();
+    return machine;
   };
 }
 

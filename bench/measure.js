@@ -1,8 +1,8 @@
 // What the benches share: guests, intervals, means, tables.
 import { join } from 'node:path';
 
-/** The ELF file of one of our Power guests. */
-export const guest = (name) => join(import.meta.dirname, '../guests/powerpc', `${name}.elf`);
+/** The ELF file of one of our guests. */
+export const guest = (name, arch = 'powerpc') => join(import.meta.dirname, '../guests', arch, `${name}.elf`);
 
 /**
  * The time between two lines of a console, and the text of the later one. Other load does not count in processor time, nor do threads that compile

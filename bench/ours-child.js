@@ -12,7 +12,7 @@ const result = {
   lines,
   firstByteAt: performance.timeOrigin + firstByte,
   machineToFirstByte: firstByte - made,
-  instructions: machine.clock.now,
+  instructions: machine.clock,
   peakMemory: process.resourceUsage().maxRSS * 1024,
 };
 process.stdout.write(JSON.stringify(result));

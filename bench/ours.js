@@ -7,9 +7,11 @@ export const DIST = process.env.CLOISTER_DIST ?? join(import.meta.dirname, '../d
 
 /**
  * @typedef {object} GuestRun
+ * @property {string} [arch] Power if there is none
  * @property {string} image path of the ELF file
  * @property {string} [cmdline]
  * @property {boolean} [protected]
+ * @property {string} [pkvmProfile]
  * @property {boolean} [interpret]
  *
  * @typedef {object} Line

@@ -1,4 +1,4 @@
-// The benchmarks: npm run bench -- [--short] [name…]
+// The benchmarks: npm run bench -- [--short] [--arch=NAME] [name…]
 //
 // Ours and QEMU's runs alternate, so that what else the machine does falls on both alike; read the ratios, not the
 // seconds. Results are checked: a wrong one ends with exit status 1.
@@ -19,18 +19,22 @@ const BENCHES = {
   ultravisor: benchUltravisor,
   kernels: benchKernels,
 };
+const ARCHS = ['powerpc', 'arm64', 's390'];
+const ARCH_OPTION = '--arch=';
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
 const short = options.includes('--short');
+const asked = options.find((option) => option.startsWith(ARCH_OPTION))?.slice(ARCH_OPTION.length);
 
 const unknown = [
   ...names.filter((name) => !(name in BENCHES) && !(name in KERNELS)),
-  ...options.filter((option) => option !== '--short'),
+  ...options.filter((option) => option !== '--short' && option !== `${ARCH_OPTION}${asked}`),
+  ...(asked === undefined || ARCHS.includes(asked) ? [] : [asked]),
 ];
 if (unknown.length > 0) {
   console.error(`bench: ${unknown.join(' ')}: there is no such bench`);
   console.error(
-    `usage: npm run bench -- [--short] [${Object.keys(BENCHES).join(' | ')} | ${Object.keys(KERNELS).join(' | ')}]…`,
+    `usage: npm run bench -- [--short] [--arch=${ARCHS.join('|')}] [${Object.keys(BENCHES).join(' | ')} | ${Object.keys(KERNELS).join(' | ')}]…`,
   );
   process.exit(2);
 }
@@ -41,12 +45,14 @@ if (!existsSync(DIST)) {
 
 /** Kernels by name; all of them if none is named. */
 const kernels = names.filter((name) => name in KERNELS);
+/** For benches that know several architectures. */
+const archs = asked === undefined ? ARCHS : [asked];
 let wrong = false;
 for (const [name, bench] of Object.entries(BENCHES)) {
   const chosen = names.length === 0 || names.includes(name) || (name === 'kernels' && kernels.length > 0);
   if (!chosen) continue;
   try {
-    await bench({ short, kernels });
+    await bench({ short, kernels, archs });
   } catch (error) {
     wrong = true;
     console.log(`\nWRONG: ${error instanceof Error ? error.message : error}`);

@@ -27,7 +27,11 @@ class Runner {
   }
 
   get result() {
-    return { lines: this.#lines, nanoseconds: (1e9 * this.#seconds) / this.#instructions };
+    return {
+      lines: this.#lines,
+      vmState: this.#machine.vmStates.guest,
+      nanoseconds: (1e9 * this.#seconds) / this.#instructions,
+    };
   }
 
   get #lines() {
@@ -37,13 +41,13 @@ class Runner {
   /** Runs a slice. The kernels do the same over and over, so time by the instruction is the same as time for the work. */
   step() {
     const began = this.#lines.includes(from);
-    const start = this.#machine.clock.now;
+    const start = this.#machine.clock;
     const before = processorTime();
     const outcome = this.#machine.run(start + (began ? SLICE : SHORT_SLICE));
     const seconds = (processorTime() - before) / 1000;
     if (this.#warmUp > WARM_UP) {
       this.#seconds += seconds;
-      this.#instructions += this.#machine.clock.now - start;
+      this.#instructions += this.#machine.clock - start;
     } else if (began) this.#warmUp += seconds;
     if (outcome.kind === 'limit') return;
     requirePoweroff(outcome, this.#console);

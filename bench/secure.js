@@ -1,6 +1,7 @@
-// The same guest as a secure VM and as a normal one: what protection costs where nothing is paged. Three machines run it in one process, a slice each
+// The same guest as a protected VM and as a normal one of the same hypervisor: what protection costs where nothing is paged. Three machines run it in one process, a slice each
 // in turn (secure-child.js); how far the two normal ones are apart says what a ratio is worth.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { KERNELS } from './kernels.js';
 import { geometricMean, guest, median, printTable, repeat } from './measure.js';
@@ -8,8 +9,7 @@ import { DIST } from './ours.js';
 
 const MIXING_ROUNDS = 60_000;
 const RUNS = 5;
-/** A short bench takes a fraction of the work, and some of the kernels. */
-const SHORT_PART = 2;
+/** A short bench takes a fraction of the work (`ARCHS`), and some of the kernels. */
 const SHORT_KERNELS = ['list', 'sha256', 'quicksort'];
 
 const secret = (part) => ({
@@ -17,20 +17,27 @@ const secret = (part) => ({
   image: guest('secret_shared'),
   cmdline: `${MIXING_ROUNDS / part}`,
   from: 'made a secret of 32 bytes',
-  said: { normal: 'ran as a normal VM', secure: 'ran as a secure VM' },
   result: 'secret intact',
 });
 
-const kernel = (name, part) => ({
+const kernel = (arch, name, part) => ({
   name: `kernels/${name}`,
-  image: guest(`kernels/${name}`),
-  cmdline: `${Math.max(1, Math.round(KERNELS[name] / part))} secure`,
+  image: guest(`kernels/${name}`, arch),
+  cmdline: `${Math.max(1, Math.round(KERNELS[name] / part))}${ARCHS[arch].word}`,
   from: 'start',
-  said: { normal: 'normal', secure: 'secure' },
+  arch,
+  ...ARCHS[arch].options,
 });
 
+/** By architecture: what tells a kernel to become secure, what else its machine needs, and guests beside the kernels. */
+const ARCHS = {
+  powerpc: { word: ' secure', options: {}, others: (part) => [secret(part)], shortPart: 2 },
+  // A plain guest below the same hyp and KVM.
+  arm64: { word: '', options: { pkvmProfile: 'I' }, others: () => [], shortPart: 1 },
+};
+
 /** Ratios of processor time by the instruction. */
-function run({ name, said, result, ...work }) {
+function run({ name, result, ...work }) {
   const child = join(import.meta.dirname, 'secure-child.js');
   const { status, stdout, stderr } = spawnSync(process.execPath, [child, DIST, JSON.stringify(work)], {
     encoding: 'utf8',
@@ -42,7 +49,7 @@ function run({ name, said, result, ...work }) {
     result === undefined ? lines[lines.indexOf(work.from) + 1] : lines.find((l) => l === result);
   for (const [kind, variants] of Object.entries({ normal: [normal, again], secure: [secure] })) {
     for (const variant of variants) {
-      if (!variant.lines.includes(said[kind])) throw new Error(`secure: ${name} did not run as a ${kind} VM`);
+      if (variant.vmState !== kind) throw new Error(`secure: ${name} did not run as a ${kind} VM`);
       if (outcome(variant) === undefined || outcome(variant) !== outcome(normal))
         throw new Error(`secure: ${name} said "${outcome(normal)}" and "${outcome(variant)}"`);
     }
@@ -56,19 +63,24 @@ function run({ name, said, result, ...work }) {
 const spread = (ratios) =>
   `${median(ratios).toFixed(3)}x (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
 
-/** @param {{ short: boolean }} options */
-export async function benchSecure({ short }) {
-  const part = short ? SHORT_PART : 1;
+/** @param {{ short: boolean, archs: string[] }} options */
+export async function benchSecure({ short, archs }) {
+  for (const arch of archs.filter((one) => one in ARCHS)) await benchArch(arch, short);
+}
+
+async function benchArch(arch, short) {
+  const part = short ? ARCHS[arch].shortPart : 1;
   const names = short ? SHORT_KERNELS : Object.keys(KERNELS);
+  const there = names.filter((name) => existsSync(guest(`kernels/${name}`, arch)));
   const rows = [];
   const medians = { secure: [], control: [] };
-  for (const subject of [secret(part), ...names.map((name) => kernel(name, part))]) {
+  for (const subject of [...ARCHS[arch].others(part), ...there.map((name) => kernel(arch, name, part))]) {
     const ratios = await repeat(short ? 1 : RUNS, () => run(subject));
     const of = (which) => ratios.map((r) => r[which]);
     for (const which of ['secure', 'control']) medians[which].push(median(of(which)));
     rows.push([subject.name, spread(of('secure')), spread(of('control'))]);
   }
-  printTable('guests at work, processor time by the instruction: median of the ratios (all of them)', [
+  printTable(`${arch} guests at work, processor time by the instruction: median of the ratios (all of them)`, [
     ['guest', 'secure / normal', 'normal / normal'],
     ...rows,
     ['geometric mean', ...['secure', 'control'].map((which) => `${geometricMean(medians[which]).toFixed(3)}x`)],

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds our guests: guests/build.sh writes the ELF files that are committed, guests/build.sh --check builds them elsewhere
-# and compares, bit for bit. The tools are those of Debian 12; others may write other bytes.
+# and compares, bit for bit. The tools are those of Debian 12; others may write other bytes. With --user-kernels ARCH DIRECTORY
+# it builds the compute kernels as Linux programs, which the benches run on user-mode QEMU; arm64 has them.
 set -eu -o pipefail
 shopt -s nullglob
 cd "$(dirname "$0")"
@@ -44,7 +45,7 @@ source arm64/build.bash
 source s390/build.bash
 
 usage() {
-  echo 'usage: guests/build.sh [--check]' >&2
+  echo 'usage: guests/build.sh [--check | --user-kernels arm64 DIRECTORY]' >&2
   exit 2
 }
 
@@ -134,9 +135,17 @@ check() {
   return "$status"
 }
 
-[ "$#" -le 1 ] || usage
 mode=${1:-build}
-[ "$mode" = build ] || [ "$mode" = --check ] || usage
+case "$mode $#" in
+  build\ 0 | --check\ 1) ;;
+  --user-kernels\ 3)
+    [ "$2" = arm64 ] || usage
+    command -v "${ARM64_CROSS}gcc" >/dev/null || { echo "${ARM64_CROSS}gcc is missing" >&2; exit 1; }
+    arm64_user_kernels "$3"
+    exit
+    ;;
+  *) usage ;;
+esac
 require_tools
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -45,3 +45,12 @@ arm64_build() {
     arm64_c_guest "$1" "kernels/$name" "-DITERATIONS=${KERNELS[$name]}" kernels/main.c "kernels/$name.c" crypto/*.c
   done
 }
+
+# The kernels as programs for Linux. Argument: where they go.
+arm64_user_kernels() {
+  local name
+  for name in "${ARM64_KERNELS[@]}"; do
+    "${ARM64_CROSS}gcc" "${ARM64_C[@]}" -march=armv8-a -nostdlib -static -ffunction-sections -Wl,--gc-sections -Iarm64/include \
+      "-DITERATIONS=${KERNELS[$name]}" -o "$1/$name" arm64/user/linux.c arm64/lib/memory.c kernels/main.c "kernels/$name.c" crypto/*.c
+  done
+}
