@@ -8,15 +8,15 @@ import type { Slot } from './state.ts';
 
 /** Imported functions that generated code calls when the fast path does not do, by function index. */
 export interface SlowPaths {
-  /** (low, high, size | space << 8) → host address of the bytes, 0 where the access faulted. */
+  /** (size | space << 8) → host address of the bytes, 0 where the access faulted. The address is in `CONTEXT.accessAddress`. */
   readonly load: number;
-  /** (low, high, size | space << 8) → 1, or 0 where the access faulted. The value is in `CONTEXT.bounce`. */
+  /** (size | space << 8) → 1, or 0 where the access faulted. The value is in `CONTEXT.bounce`, the address in `CONTEXT.accessAddress`. */
   readonly store: number;
 }
 
 /** Signatures of the slow paths, for whoever imports them. */
 export const SLOW_SIGNATURE: { readonly params: ValType[]; readonly results: ValType[] } = {
-  params: [I32, I32, I32],
+  params: [I32],
   results: [I32],
 };
 
@@ -73,8 +73,13 @@ function misses(parts: AccessParts, base: Expr<I64>): Expr<I32> {
   return i64.gtU(i64.sub(parts.address, base), i64.const(PAGE_SIZE - parts.size));
 }
 
-function slowArguments(parts: AccessParts): Expr[] {
-  return [low32(parts.address), high32(parts.address), i32.const(parts.size | (parts.space << 8))];
+/**
+ * Calls a slow path; its answer is on the stack then. The address goes through memory: its low half as an argument would be computed ahead of the fast
+ * path, which needs it too, and take a register there.
+ */
+function callSlow(b: FunctionBuilder, path: number, context: Expr<I32>, parts: AccessParts): void {
+  b.store64(context, parts.address, CONTEXT.accessAddress);
+  b.callStatement(path, [i32.const(parts.size | (parts.space << 8))]);
 }
 
 /** Which TLB an access uses. */
@@ -107,7 +112,7 @@ export function emitLoad(
       () => {
         exits.beforeSlow();
         const host = b.temp(I32);
-        b.callStatement(slow.load, slowArguments(parts));
+        callSlow(b, slow.load, tlb.context, parts);
         b.popTo(host);
         b.if(i32.eqz(localGet(I32, host)), exits.fault, undefined, 'unlikely');
         read(localGet(I32, host));
@@ -175,7 +180,7 @@ export function emitStore(
         exits.beforeSlow();
         b.store(op, tlb.context, kept, CONTEXT.bounce);
         const done = b.temp(I32);
-        b.callStatement(slow.store, slowArguments(parts));
+        callSlow(b, slow.store, tlb.context, parts);
         b.popTo(done);
         b.if(i32.eqz(localGet(I32, done)), exits.fault, undefined, 'unlikely');
         exits.afterSlow?.(localGet(I32, done));

@@ -213,8 +213,11 @@ export class Engine<M extends Mode> {
     return this.#current;
   }
 
-  readonly #slowLoad = (low: number, high: number, sizeAndSpace: number): number => {
+  readonly #slowLoad = (sizeAndSpace: number): number => {
     const context = this.#running();
+    const at = (context.base + CONTEXT.accessAddress) >>> 2;
+    const low = this.store.i32[at] as number;
+    const high = this.store.i32[at + 1] as number;
     const size = sizeAndSpace & 0xff;
     const space = sizeAndSpace >> 8;
     if ((low & PAGE_MASK) + size > PAGE_SIZE) {
@@ -227,8 +230,11 @@ export class Engine<M extends Mode> {
     return this.#translation.host;
   };
 
-  readonly #slowStore = (low: number, high: number, sizeAndSpace: number): number => {
+  readonly #slowStore = (sizeAndSpace: number): number => {
     const context = this.#running();
+    const at = (context.base + CONTEXT.accessAddress) >>> 2;
+    const low = this.store.i32[at] as number;
+    const high = this.store.i32[at + 1] as number;
     const { bytes } = this.store;
     const size = sizeAndSpace & 0xff;
     const space = sizeAndSpace >> 8;
@@ -244,8 +250,11 @@ export class Engine<M extends Mode> {
   };
 
   /** A store from translated code: one that would change translated code is left to the interpreter, between two regions. */
-  readonly #regionStore = (low: number, high: number, sizeAndSpace: number): number => {
+  readonly #regionStore = (sizeAndSpace: number): number => {
     const context = this.#running();
+    const at = (context.base + CONTEXT.accessAddress) >>> 2;
+    const low = this.store.i32[at] as number;
+    const high = this.store.i32[at + 1] as number;
     const size = sizeAndSpace & 0xff;
     if ((low & PAGE_MASK) + size > PAGE_SIZE) return STORE_NEEDS_INTERPRETER;
     if (!this.#translate(context, high, low, 'store', sizeAndSpace >> 8, size)) return 0;

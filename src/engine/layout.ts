@@ -44,8 +44,10 @@ export const CONTEXT = {
   flagRecipes: 640,
   /** `FLAG_OPERANDS` of each group. */
   flagOperands: 656,
+  /** i64: address of an access on its way to TypeScript. */
+  accessAddress: 1168,
   /** First byte of the architecture's registers. */
-  state: 1168,
+  state: 1176,
   /** Size of a context. */
   end: 4096,
 } as const;
