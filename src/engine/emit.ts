@@ -69,8 +69,8 @@ function tlbEntry(b: FunctionBuilder, { context, current }: DataTlb, parts: Acce
 }
 
 /** Whether the access is not wholly inside the page that the entry maps. */
-function misses(parts: AccessParts, base: Expr<I64>): Expr<I32> {
-  return i64.gtU(i64.sub(parts.address, base), i64.const(PAGE_SIZE - parts.size));
+function misses(parts: AccessParts, tag: Expr<I64>): Expr<I32> {
+  return i64.gtU(i64.add(tag, parts.address), i64.const(PAGE_SIZE - parts.size));
 }
 
 /**

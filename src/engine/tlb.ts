@@ -128,10 +128,10 @@ export class TranslationCache {
       for (let index = 0; index < DATA_TLB.entries; index++) {
         const entry = at + (index << DATA_TLB.entryShift);
         const fits = i32[(entry + DATA_TLB.addend) >>> 2] === candidate;
-        const base = fits ? (i64[(entry + DATA_TLB.base) >>> 3] as bigint) : nowhere(index);
+        const base = fits ? (i64[(entry + DATA_TLB.base) >>> 3] as bigint) : -nowhere(index);
         const writable = i32[(entry + DATA_TLB.writable) >>> 2] !== 0;
         i64[(entry + DATA_TLB.linearRead) >>> 3] = base;
-        i64[(entry + DATA_TLB.linearWrite) >>> 3] = writable ? base : nowhere(index);
+        i64[(entry + DATA_TLB.linearWrite) >>> 3] = writable ? base : -nowhere(index);
       }
     }
     this.#pending = [];
@@ -151,24 +151,25 @@ export class TranslationCache {
     const { i32 } = this.#store;
     const index = (low >>> PAGE_SHIFT) & (DATA_TLB.entries - 1);
     const entry = at + (index << DATA_TLB.entryShift);
-    const page = low & ~PAGE_MASK;
+    const tagLow = -(low & ~PAGE_MASK) | 0;
+    const tagHigh = tagLow === 0 ? -high | 0 : ~high;
     const addend = (host - low) | 0;
     const linear = i32[(at + DATA_TLB.linear) >>> 2] === addend;
     const base = (entry + DATA_TLB.base) >>> 2;
-    if (i32[base] !== page || i32[base + 1] !== high || i32[(entry + DATA_TLB.addend) >>> 2] !== addend) {
+    if (i32[base] !== tagLow || i32[base + 1] !== tagHigh || i32[(entry + DATA_TLB.addend) >>> 2] !== addend) {
       this.#clearDataEntry(at, index);
       i32[(entry + DATA_TLB.addend) >>> 2] = addend;
-      i32[base] = page;
-      i32[base + 1] = high;
+      i32[base] = tagLow;
+      i32[base + 1] = tagHigh;
       this.#vote(at, addend);
     }
     if (write) i32[(entry + DATA_TLB.writable) >>> 2] = 1;
     if (!linear) return;
-    i32[(entry + DATA_TLB.linearRead) >>> 2] = page;
-    i32[(entry + DATA_TLB.linearRead + 4) >>> 2] = high;
+    i32[(entry + DATA_TLB.linearRead) >>> 2] = tagLow;
+    i32[(entry + DATA_TLB.linearRead + 4) >>> 2] = tagHigh;
     if (!write) return;
-    i32[(entry + DATA_TLB.linearWrite) >>> 2] = page;
-    i32[(entry + DATA_TLB.linearWrite + 4) >>> 2] = high;
+    i32[(entry + DATA_TLB.linearWrite) >>> 2] = tagLow;
+    i32[(entry + DATA_TLB.linearWrite + 4) >>> 2] = tagHigh;
   }
 
   /** Remembers an instruction translation; `delta` leads from a host address to its decode slot. */
@@ -190,7 +191,7 @@ export class TranslationCache {
     const { i32, i64 } = this.#store;
     const entry = at + (index << DATA_TLB.entryShift);
     for (const tag of [DATA_TLB.linearRead, DATA_TLB.linearWrite, DATA_TLB.base]) {
-      i64[(entry + tag) >>> 3] = nowhere(index);
+      i64[(entry + tag) >>> 3] = -nowhere(index);
     }
     i32[(entry + DATA_TLB.writable) >>> 2] = 0;
   }
