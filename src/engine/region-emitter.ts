@@ -250,7 +250,8 @@ class RegionEmitter {
     const b = this.#b;
     switch (s.kind) {
       case 'let':
-        b.set(this.#temp(s.temp), s.value);
+        // What is pending of flags is put in here rather than when they are read, so that the whole folds: a branch is made of one comparison then.
+        b.set(this.#temp(s.temp), this.#inFlags(s.value));
         return;
       case 'set':
         if (s.slot.width === 8) this.#noteFlag(s.slot.index);
