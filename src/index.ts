@@ -11,6 +11,7 @@
  * @module
  */
 import type { PkvmProfile } from './arm64/abi.ts';
+import { ArmHostMachine } from './arm64/host-machine.ts';
 import type { Attack as ArmAttack } from './arm64/kvm/hostile/attack.ts';
 import type { Hostile as ArmHostile } from './arm64/kvm/hostile/hostile.ts';
 import { ArmMachine } from './arm64/machine.ts';
@@ -357,10 +358,9 @@ class AnyMachine implements Machine {
     return this.#power;
   }
 
-  /** @throws OptionError for what arm64 does not have yet */
-  #makeArm(): ArmMachine | PkvmMachine {
+  /** @throws OptionError for what cannot be granted */
+  #makeArm(): ArmMachine | PkvmMachine | ArmHostMachine {
     const { protected: offered = false, pkvmProfile, role = 'guest', watch, armAttack, seedOverrides } = this.#options;
-    this.#refuse([['--role host', role === 'host']]);
     const guests = this.#vms.map(({ options, console }) => ({
       name: options.name,
       image: options.image,
@@ -379,6 +379,7 @@ class AnyMachine implements Machine {
       trace: this.#options.trace ?? null,
     };
     const [guest = noVm()] = guests;
+    if (role === 'host') return new ArmHostMachine({ ...guest, profile: pkvmProfile ?? 'I', ...shared });
     const asked = offered || pkvmProfile !== undefined || armAttack !== undefined || watch !== undefined;
     if (!asked && guests.length === 1) return new ArmMachine({ guest, ...shared });
     this.#pkvm = new PkvmMachine({

@@ -16,7 +16,7 @@ readonly ARM64_GUEST=(
 
 arm64_elfs() {
   local name
-  for name in "${ARM64_ASSEMBLY_GUESTS[@]}" "${ARM64_C_GUESTS[@]}" smp_lse; do echo "arm64/$name.elf"; done
+  for name in "${ARM64_ASSEMBLY_GUESTS[@]}" "${ARM64_C_GUESTS[@]}" smp_lse host; do echo "arm64/$name.elf"; done
   for name in "${ARM64_KERNELS[@]}"; do echo "arm64/kernels/$name.elf"; done
 }
 
@@ -41,6 +41,8 @@ arm64_build() {
   done
   # The same with the atomic instructions of Armv8.1.
   arm64_c_guest "$1" smp_lse -march=armv8.2-a+lse arm64/smp.c
+  # A host is no guest: what is above it is called by SMC.
+  arm64_c_guest "$1" host '-DPSCI_CONDUIT="smc"' arm64/host/*.[cS]
   for name in "${ARM64_KERNELS[@]}"; do
     arm64_c_guest "$1" "kernels/$name" "-DITERATIONS=${KERNELS[$name]}" kernels/main.c "kernels/$name.c" crypto/*.c
   done

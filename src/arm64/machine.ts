@@ -15,10 +15,10 @@ import type { TraceSink } from '../trace/events.ts';
 import { affinityOf, PSTATE, SPSR_MODE } from './abi.ts';
 import { ArmCpu } from './cpu/arm-cpu.ts';
 import { GicCpuInterface } from './cpu/gic-cpu-interface.ts';
+import { Firmware } from './el3-firmware.ts';
 import { armIsa } from './isa/index.ts';
 import type { ArmMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
-import { callPsci, type PsciPower } from './kvm/psci.ts';
 import { GuestDma } from './vmm/guest-dma.ts';
 import { DISTRIBUTOR, MOST_CPUS, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS, SPI_COUNT } from './vmm/layout.ts';
 import { Virt } from './vmm/virt.ts';
@@ -68,6 +68,17 @@ export class ArmMachine {
   readonly #name: string;
   readonly #schedule = startOfSchedule();
   readonly #calls: Record<string, number> = {};
+  readonly #firmware = new Firmware({
+    cpus: () => this.cpus,
+    // QEMU's has none.
+    entropy: null,
+    start: startAt,
+    systemOff: () => this.#finish({ kind: 'poweroff', detail: 'PSCI SYSTEM_OFF' }),
+    systemReset: () => {
+      this.#resetDue = true;
+      this.#stopAll();
+    },
+  });
   #end: MachineOutcome | null = null;
   #resetDue = false;
 
@@ -201,30 +212,7 @@ export class ArmMachine {
     const id = Number(cpu.x(0) & 0xffffffffn);
     const name = `0x${id.toString(16)}`;
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
-    const result = callPsci(this.#power, id, { cpu: cpu.index, x1: cpu.x(1), x2: cpu.x(2), x3: cpu.x(3) });
-    if (!cpu.stopped) cpu.setX(0, result);
-  }
-
-  readonly #power: PsciPower = {
-    find: (affinity) => {
-      const index = this.cpus.findIndex((cpu) => BigInt(affinityOf(cpu.index)) === affinity);
-      return index < 0 ? undefined : index;
-    },
-    isOn: (index) => !this.#cpu(index).stopped,
-    on: (index, entry, context) => startAt(this.#cpu(index), entry, context),
-    off: (index) => this.#cpu(index).powerOff(),
-    suspend: (index) => this.#cpu(index).suspend(),
-    systemOff: () => this.#finish({ kind: 'poweroff', detail: 'PSCI SYSTEM_OFF' }),
-    systemReset: () => {
-      this.#resetDue = true;
-      this.#stopAll();
-    },
-  };
-
-  #cpu(index: number): ArmCpu {
-    const cpu = this.cpus[index];
-    if (cpu === undefined) throw new Error(`no PE ${index}`);
-    return cpu;
+    this.#firmware.call(cpu);
   }
 
   #finish(end: MachineOutcome): void {

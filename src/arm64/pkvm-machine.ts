@@ -14,13 +14,14 @@ import { type MachineOutcome, type MachineStatistics, pagesReadBy } from '../mac
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
-import { ARM_PAGE_SIZE, affinityOf, type PkvmProfile, PSTATE, SPSR_MODE } from './abi.ts';
+import { ARM_PAGE_SIZE, affinityOf, type PkvmProfile } from './abi.ts';
 import { architectedRegisters } from './cpu/architected-registers.ts';
 import { ArmCpu } from './cpu/arm-cpu.ts';
 import type { EntryCause } from './cpu/core.ts';
 import { GicCpuInterface } from './cpu/gic-cpu-interface.ts';
 import type { RegisterPort } from './cpu/port.ts';
 import { Stage2Check } from './cpu/stage2-check.ts';
+import { Firmware, startAtEl2 } from './el3-firmware.ts';
 import { PAGE_STATE } from './hyp/hyp-page.ts';
 import { Hypervisor } from './hyp/hypervisor.ts';
 import { poolPages } from './hyp/pkvm.ts';
@@ -30,12 +31,10 @@ import { layout } from './isa/state.ts';
 import type { Attack } from './kvm/hostile/attack.ts';
 import { Hostile } from './kvm/hostile/hostile.ts';
 import { Kvm } from './kvm/kvm.ts';
-import { callPsci, type PsciPower } from './kvm/psci.ts';
 import type { KvmHooks } from './kvm/state.ts';
 import { RunWatch } from './run-watch.ts';
 import { KvmGuest } from './vmm/kvm-guest.ts';
 import { DISTRIBUTOR, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS } from './vmm/layout.ts';
-import { trngCall } from './vmm/trng.ts';
 
 /** A guest of KVM's. */
 export interface PkvmGuestOptions {
@@ -96,7 +95,6 @@ const TIME_SLICE = 625_000n;
 const SHORT_TIME_SLICE = 1_000n;
 const MOST_CPUS = 16;
 
-const AT_EL2 = PSTATE.DAIF | SPSR_MODE.EL2h;
 const alignUp = (value: number, to: number): number => Math.ceil(value / to) * to;
 
 /** Where everything lies in RAM: text, the hyp's pool, the host's own memory, then the guests', each on 2 MiB. */
@@ -147,7 +145,8 @@ export class PkvmMachine {
   readonly #gic: GicV3;
   readonly #watch: RunWatch;
   readonly #options: PkvmMachineOptions;
-  readonly #entropy: (bytes: number) => Uint8Array;
+  /** EL3: what the hyp lets through of the host's calls, and its own for guests. */
+  readonly #firmware: Firmware;
   readonly #schedule = startOfSchedule();
   readonly #devices = new MmioBus();
   #hostEntries = 0;
@@ -174,7 +173,14 @@ export class PkvmMachine {
     const visibility = { pageBytes: ARM_PAGE_SIZE, visible: (page: number) => this.#isVisible(page) };
     this.view = options.watch === undefined ? null : new HypervisorView(this.memory, crypto, options.watch, visibility);
     const random = new RandomSource(crypto, options.seed, options.seedOverrides);
-    this.#entropy = random.stream(PKVM_RANDOM_STREAM.trng);
+    this.#firmware = new Firmware({
+      cpus: () => this.cpus,
+      entropy: random.stream(PKVM_RANDOM_STREAM.trng),
+      start: startAtEl2,
+      // The host is ours, and ends when its guests have ended.
+      systemOff: () => {},
+      systemReset: () => {},
+    });
     const affinities = Array.from({ length: cpus }, (_, index) => affinityOf(index));
     this.#gic = new GicV3({ affinities, spis: HOST_SPIS });
     this.#devices.add({ ...DISTRIBUTOR, device: this.#gic.distributor });
@@ -223,7 +229,8 @@ export class PkvmMachine {
       const views = [this.#viewOf('vmm'), this.#viewOf('device')] as const;
       return new KvmGuest(this.kvm, ...views, { ...guest, ...more }, () => this.clock.now);
     });
-    this.cpus[0]?.place(AT_EL2, BigInt(HYP_TEXT));
+    const [first] = this.cpus;
+    if (first !== undefined) startAtEl2(first, BigInt(HYP_TEXT), 0n);
   }
 
   /**
@@ -293,7 +300,7 @@ export class PkvmMachine {
       trace: this.#options.trace,
       gic: (core) => new GicCpuInterface(core, this.#gic),
       conduit: 'smc',
-      firmware: (cpu) => this.#callFirmware(cpu),
+      firmware: (cpu) => this.#firmware.call(cpu),
       native: {
         hyp: { level: this.hyp, stubPage: HYP_TEXT, boot: (port: RegisterPort) => this.hyp.boot(port) },
         host: { level: this.kvm, stubPage: HOST_STUBS },
@@ -325,42 +332,5 @@ export class PkvmMachine {
   #isVisible(page: number): boolean {
     const pages = this.hyp.hostStage2 === null ? undefined : this.hyp.pkvm?.pages;
     return pages === undefined || page === HYP_TEXT || pages.hostState(page) !== PAGE_STATE.noPage;
-  }
-
-  /** EL3: what the hyp lets through of the host's calls, and its own for guests. */
-  #callFirmware(cpu: ArmCpu): void {
-    const id = cpu.x(0) & 0xffff_ffffn;
-    const random = trngCall(id, cpu, this.#entropy);
-    if (random !== null) {
-      for (let n = 0; n < 4; n++) cpu.setX(n, random[n] ?? 0n);
-      return;
-    }
-    const result = callPsci(this.#power, Number(id), { cpu: cpu.index, x1: cpu.x(1), x2: cpu.x(2), x3: cpu.x(3) });
-    if (!cpu.stopped) cpu.setX(0, result);
-  }
-
-  readonly #power: PsciPower = {
-    find: (affinity) => {
-      const index = this.cpus.findIndex((cpu) => BigInt(affinityOf(cpu.index)) === affinity);
-      return index < 0 ? undefined : index;
-    },
-    isOn: (index) => !this.#cpu(index).stopped,
-    on: (index, entry, context) => {
-      const cpu = this.#cpu(index);
-      cpu.reset();
-      cpu.setX(0, context);
-      cpu.place(AT_EL2, entry);
-    },
-    off: (index) => this.#cpu(index).powerOff(),
-    suspend: (index) => this.#cpu(index).suspend(),
-    // The host is ours, and ends when its guests have ended.
-    systemOff: () => {},
-    systemReset: () => {},
-  };
-
-  #cpu(index: number): ArmCpu {
-    const cpu = this.cpus[index];
-    if (cpu === undefined) throw new Error(`no PE ${index}`);
-    return cpu;
   }
 }

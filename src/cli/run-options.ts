@@ -68,7 +68,7 @@ What is run:
   With --arch arm64 it is an ELF file or a Linux Image for AArch64, placed and entered at EL1 as QEMU's "-M virt,gic-version=3
   -kernel" does. With --protected it is a protected VM of pKVM: a hyp at EL2 owns its memory and registers, and KVM runs it.
   With --pkvm-profile or --hypervisor alone it is a plain VM of the same KVM; with none of them it has a machine without EL2.
-  Hosts are not there yet.
+  With --role host it is KVM's side in machine code: entered at EL1 below the hyp with a device tree in X0, PSCI by SMC.
   With --arch s390 it is an ELF file or a raw kernel for z/Architecture, placed and entered as QEMU's "-M s390-ccw-virtio -kernel"
   does; it has SCLP consoles, and with --disk a virtio disk on the channel subsystem. Protected guests are not there yet.
   With --role host the image is a hypervisor of your own, entered at HV=1 with a device tree in R3 and OPAL in R8, R9.

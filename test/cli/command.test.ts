@@ -142,6 +142,13 @@ describe('cloister run', () => {
     expect(status).toBe(0);
     expect(out).toContain('ran as a secure VM\n');
   });
+
+  it('runs a host of pKVM in machine code', () => {
+    const guest = ['--initrd', 'guests/arm64/hello.elf'];
+    const { status, out } = cloister('run', '--arch', 'arm64', '--role', 'host', ...guest, 'guests/arm64/host.elf');
+    expect(status).toBe(0);
+    expect(out).toContain('a protected VM runs\nhello from aarch64\n');
+  });
 });
 
 describe('bad input gets one line that names place and reason, and status 2', () => {

@@ -1,5 +1,10 @@
 #include "lib.h"
 
+/* How firmware is called. */
+#ifndef PSCI_CONDUIT
+#define PSCI_CONDUIT "hvc"
+#endif
+
 void (*volatile interrupt_handler)(unsigned intid);
 static void (*volatile secondary)(unsigned);
 extern char start_secondary[];
@@ -47,7 +52,7 @@ int64_t psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c)
 	register uint64_t x1 asm("x1") = a;
 	register uint64_t x2 asm("x2") = b;
 	register uint64_t x3 asm("x3") = c;
-	asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+	asm volatile(PSCI_CONDUIT " #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
 	return x0;
 }
 
