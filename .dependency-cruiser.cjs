@@ -127,7 +127,7 @@ const ARROWS = [
   {
     name: 'machine-assembles-one-architecture',
     comment: "An architecture's machine.ts puts its own parts together; only src/index.ts and src/cli/ stand above it.",
-    from: `^src/${ANY_ARCH}/(machine|host-machine|pkvm-machine|run-watch|tenant)\\.ts$`,
+    from: `^src/${ANY_ARCH}/(machine|host-machine|pkvm-machine|el3-firmware|run-watch|tenant)\\.ts$`,
     may: ['src/$1/', 'src/(wasm|engine|float|machine|devices|crypto|image|trace)/'],
   },
 ];
