@@ -3,7 +3,7 @@
 readonly S390_CROSS=s390x-linux-gnu-
 readonly S390_TOOLS=("${S390_CROSS}gcc" "${S390_CROSS}as" "${S390_CROSS}ld" "${S390_CROSS}objcopy")
 readonly S390_ASSEMBLY_GUESTS=(hello)
-readonly S390_C_GUESTS=(timer smp echo disk sclp reboot secret sharing pager faults victim)
+readonly S390_C_GUESTS=(timer smp echo disk sclp reboot secret sharing pager faults victim machine_check)
 # The boot loaders of a Secure Execution image.
 readonly S390_LOADERS=(stage3a stage3b)
 readonly S390_C=(

@@ -5,6 +5,7 @@ import { setCc } from '../isa/state.ts';
 import { CONTROL_PSW } from './control-psw.ts';
 import { CONTROL_REGISTERS } from './control-registers.ts';
 import { CONTROL_STORAGE } from './control-storage.ts';
+import { CONTROL_TABLES } from './control-tables.ts';
 import { CONTROL_TIMERS } from './control-timers.ts';
 import { type Control, type ControlAnswer, ControlWork } from './control-work.ts';
 import type { Core } from './core.ts';
@@ -50,7 +51,7 @@ const IN_PROBLEM_STATE: ReadonlySet<string> = new Set([
 ]);
 
 const OWN: ReadonlyMap<string, Control> = new Map(
-  Object.entries({ ...CONTROL_PSW, ...CONTROL_REGISTERS, ...CONTROL_STORAGE, ...CONTROL_TIMERS }),
+  Object.entries({ ...CONTROL_PSW, ...CONTROL_REGISTERS, ...CONTROL_STORAGE, ...CONTROL_TABLES, ...CONTROL_TIMERS }),
 );
 
 /** Instructions by their first four bytes, of those that are not longer: they come again and again. */

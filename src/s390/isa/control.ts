@@ -50,6 +50,8 @@ const ROWS: readonly Row[] = [
   ['ptlb', 'B20D', 'S0'],
   ['ipte', 'B221', 'RRE'],
   ['idte', 'B98E', 'RRFa', '{R1},{R3},{R2}'],
+  ['crdte', 'B98F', 'RRFa', '{R1},{R3},{R2}'],
+  ['palb', 'B248', 'S0'],
   ['csp', 'B250', 'RRE'],
   ['cspg', 'B98A', 'RRE'],
   ['lura', 'B24B', 'RRE'],

@@ -23,8 +23,8 @@ export type ChannelStore = { readonly cc: SubchannelCc; readonly bytes: Uint8Arr
 const ID = { CSS: 0xff000000, M: 0x00080000, SET: 0x00060000, ONE: 0x00010000, NUMBER: 0xffff } as const;
 const OPERAND = { program: PGM.OPERAND } as const;
 
-/** Channel report words: a channel path was initialized. */
-const REPORT_PATH_INITIALIZED = 0x04020000;
+/** Channel report words: solicited, a channel path was initialized. */
+const REPORT_PATH_INITIALIZED = 0x44020000;
 
 /**
  * A channel subsystem with one path and virtual devices (Principles of Operation, chapters 13 to 17), by the words and blocks of its instructions: who calls has fetched them, and
