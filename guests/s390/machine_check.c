@@ -8,7 +8,7 @@
 #define CHANNEL_REPORT 0x10000000ul
 
 extern char machine_check_entry[];
-void open_for_checks(u64 open);
+void open_for_checks(u64 open, const u64 *cr14);
 
 static unsigned reset_channel_path(u32 path)
 {
@@ -73,20 +73,20 @@ void guest_main(void)
 	say_hex("control register 14 ", cr14, 16);
 	say("reset of the path ", reset_channel_path(0));
 	say("of one that is not there ", reset_channel_path(0x77));
-	write_cr(14, cr14 & ~CHANNEL_REPORT);
-	open_for_checks(1);
-	open_for_checks(0);
+	u64 closed = cr14 & ~CHANNEL_REPORT, open = cr14 | CHANNEL_REPORT;
+	write_cr(14, closed);
+	open_for_checks(1, &closed);
+	open_for_checks(0, &closed);
 	say_checks("held back by control register 14: ");
-	write_cr(14, (cr14 & ~0xf0000000ul) | CHANNEL_REPORT);
-	open_for_checks(1);
-	open_for_checks(0);
+	open_for_checks(1, &open);
+	open_for_checks(0, &open);
 	say_checks("let through: ");
 	what_was_stored();
 	reports();
 	say("again ", reset_channel_path(0));
 	say_checks("held back by the PSW: ");
-	open_for_checks(1);
-	open_for_checks(0);
+	open_for_checks(1, &open);
+	open_for_checks(0, &open);
 	say_checks("let through: ");
 	reports();
 }

@@ -10,7 +10,10 @@ machine_check_entry:
 	agsi	LC_CHECKS, 1
 	lpswe	LC_MACHINE_CHECK_OLD
 
-/* Open for machine checks (R2 = 1) or not (0), with something in each register that a machine check saves. */
+/*
+ * Open for machine checks (R2 = 1) or not (0), with something in each register that a machine check saves; and then with what is at R3 in control
+ * register 14.
+ */
 	.globl	open_for_checks
 	.type	open_for_checks, @function
 open_for_checks:
@@ -26,7 +29,8 @@ open_for_checks:
 	sllg	%r2, %r2, 4
 	la	%r5, 0(%r2,%r5)
 	lpswe	0(%r5)
-1:	lmg	%r6, %r15, 48(%r15)
+1:	lctlg	%c14, %c14, 0(%r3)
+	lmg	%r6, %r15, 48(%r15)
 	br	%r14
 
 	.balign	8

@@ -213,11 +213,11 @@ describe.skipIf(!requireTool('qemu-system-s390x').available)('against QEMU', () 
   });
 
   test('machine_check gets the same machine checks', () => {
-    // Some device, so that there is a channel path. Not under SIE: docs/s390.md says what KVM has not.
+    // Some device, so that there is a channel path.
     const judge = boot('machine_check', '-device', 'virtio-rng-ccw');
     expect(judge).toContain('let through: 2\nreport 44020000\n');
-    for (const interpret of [true, false]) {
-      expect(runS390Guest('machine_check', { interpret, disk: diskBytes() }).console).toBe(judge);
+    for (const how of PLACES) {
+      expect(runS390Guest('machine_check', { ...how, disk: diskBytes() }).console).toBe(judge);
     }
   });
 

@@ -1,5 +1,6 @@
 import type { CpuRegisters, CpuStorage, GuestInterruption } from './ultravisor-port.ts';
 
+export { expandPsw, isPswValid } from './psw.ts';
 export type { AddressKind, CpuRegisters, CpuStorage, GuestInterruption } from './ultravisor-port.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { RealMemory } from '../../machine/memory.ts';
 import type { RealAddress } from '../../machine/types.ts';
-import { CPUFLAG, CR0, EXTERNAL, ICPT, PGM, PSW, SD, SDF } from '../abi.ts';
+import { CPUFLAG, CR0, EXTERNAL, ICPT, ICTL, PGM, PSW, SD, SDF } from '../abi.ts';
 import { halves } from '../isa/work.ts';
 import type { MachineStorage } from './absolute-storage.ts';
 import type { ControlAnswer, ControlWork } from './control-work.ts';
@@ -235,7 +235,8 @@ export class Sie {
     const { secure, description } = this.#require();
     if (work.name === 'sie') return { program: PGM.OPERATION };
     if (secure !== null) return SIE_INSTRUCTIONS.has(work.name) ? this.#secureInstruction(work, secure) : null;
-    if (!SIE_INSTRUCTIONS.has(work.name) && !interceptsLoad(work, description.u16(SD.LCTL))) return null;
+    const asked = interceptsLoad(work, description.u16(SD.LCTL)) || interceptsPsw(work, description.u32(SD.ICTL));
+    if (!SIE_INSTRUCTIONS.has(work.name) && !asked) return null;
     description.setU16(SD.IPA, work.head >>> 16);
     description.setU32(SD.IPB, ((work.head & 0xffff) << 16) | work.tail);
     this.#core.setAddress(BigInt.asUintN(64, this.#core.context.pc + BigInt(work.length)));
@@ -358,6 +359,9 @@ function interceptsLoad(work: ControlWork, lctl: number): boolean {
   const count = ((work.field('R3') - first) & 15) + 1;
   return Array.from({ length: count }, (_, n) => 0x8000 >> ((first + n) & 15)).some((bit) => (lctl & bit) !== 0);
 }
+
+const interceptsPsw = (work: ControlWork, ictl: number): boolean =>
+  (ictl & ICTL.LPSW) !== 0 && (work.name === 'lpsw' || work.name === 'lpswe');
 
 function validity(description: StateDescription, reason: number): void {
   description.setU8(SD.ICPTCODE, ICPT.VALIDITY);

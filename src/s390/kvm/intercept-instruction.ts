@@ -1,5 +1,5 @@
 import { IIC, PGM, SD } from '../abi.ts';
-import type { ServiceAnswer } from '../cpu/port.ts';
+import { expandPsw, isPswValid, type ServiceAnswer } from '../cpu/port.ts';
 import { decodeIntercepted } from './intercepted.ts';
 import { presentProgram } from './interrupts.ts';
 import type { ExitJob, Job } from './job.ts';
@@ -36,6 +36,10 @@ export function interceptInstruction(ctx: Ctx, job: ExitJob, vcpu: Vcpu, notifie
       return diagnose(ctx, job, call);
     case 'spx':
       return setPrefix(ctx, call);
+    case 'lpsw':
+      return loadPsw(ctx, call, 8);
+    case 'lpswe':
+      return loadPsw(ctx, call, 16);
     case 'lctl':
     case 'lctlg':
       return loadControl(ctx, call);
@@ -107,6 +111,19 @@ function loadControl(ctx: Ctx, call: InterceptedCall): readonly Job[] {
     call.setCr(register, (high << 32n) | low);
   }
   return NONE;
+}
+
+/** LPSW and LPSWE of a normal guest, intercepted while a machine check waits for them. An invalid PSW is loaded, and is the old one of the interruption. */
+function loadPsw(ctx: Ctx, call: InterceptedCall, length: 8 | 16): readonly Job[] {
+  if ((call.address & 7n) !== 0n) return program(ctx, call, PGM.SPECIFICATION);
+  const bytes = call.read('operand', call.address, length);
+  if (bytes === null) return answer(ctx, call, 'fault');
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const first = view.getBigUint64(0);
+  const psw = length === 8 ? expandPsw(first) : { mask: first, address: view.getBigUint64(8) };
+  if (psw === null) return program(ctx, call, PGM.SPECIFICATION);
+  call.setPsw(psw.mask, psw.address);
+  return isPswValid(psw) ? NONE : program(ctx, call, PGM.SPECIFICATION);
 }
 
 /** A guest gives a page back that the host has pinned: the host lets go, and the guest tries again (5.8). */

@@ -3,8 +3,11 @@ type Format = 'S' | 'RS' | 'RRE' | 'RSY';
 
 /** Instructions that SIE leaves to KVM, by their first halfword; those with one opcode byte, or two that are apart, by the first. */
 const INTERCEPTED: Readonly<Record<number, { readonly name: string; readonly format: Format }>> = {
+  130: { name: 'lpsw', format: 'S' },
   131: { name: 'diag', format: 'RS' },
   174: { name: 'sigp', format: 'RS' },
+  183: { name: 'lctl', format: 'RS' },
+  235: { name: 'lctlg', format: 'RSY' },
   45572: { name: 'sck', format: 'S' },
   45584: { name: 'spx', format: 'S' },
   45600: { name: 'servc', format: 'RRE' },
@@ -24,6 +27,7 @@ const INTERCEPTED: Readonly<Record<number, { readonly name: string; readonly for
   45654: { name: 'sthyi', format: 'RRE' },
   45663: { name: 'chsc', format: 'RRE' },
   45686: { name: 'xsch', format: 'S' },
+  45746: { name: 'lpswe', format: 'S' },
   45693: { name: 'stsi', format: 'S' },
   47524: { name: 'uvc', format: 'RRE' },
 };

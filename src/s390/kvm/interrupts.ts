@@ -1,4 +1,4 @@
-import { CPUFLAG, CR0, EXTERNAL, IIC, LOWCORE, PGM, PSW, SD } from '../abi.ts';
+import { CPUFLAG, CR0, EXTERNAL, ICTL, IIC, LOWCORE, PGM, PSW, SD } from '../abi.ts';
 import type { FloatingInterruption, FloatingInterruptions, InterruptionMasks } from '../cpu/port.ts';
 import type { GuestStorage } from './guest-storage.ts';
 import type { Vcpu } from './vm.ts';
@@ -53,7 +53,7 @@ export function takeDue(vcpu: Vcpu, floating: FloatingInterruptions): Deliverabl
 }
 
 /** Control registers whose load SIE is to leave to us, in `SD.LCTL`. */
-const LCTL = { cr0: 0x8000, cr6: 0x0200 } as const;
+const LCTL = { cr0: 0x8000, cr6: 0x0200, cr14: 0x0002 } as const;
 
 /**
  * Asks SIE to end when the guest opens itself for what is pending and cannot be presented yet: where the PSW is closed by a flag (4.3), where a control
@@ -67,6 +67,7 @@ export function setRequests(vcpu: Vcpu, floating: FloatingInterruptions): void {
     pending.externalCall !== null ||
     floating.due({ ...NO_MASKS, external: ~hidden >>> 0 });
   const io = floating.due({ ...NO_MASKS, io: 0xff });
+  const check = floating.due({ ...NO_MASKS, machineCheck: 0xffffffff });
   const isOpen = (bit: bigint): boolean => (sie.pswMask & bit) !== 0n;
   const flags =
     (pending.stop ? CPUFLAG.STOP_INT : 0) |
@@ -76,7 +77,11 @@ export function setRequests(vcpu: Vcpu, floating: FloatingInterruptions): void {
   sie.setU32(SD.CPUFLAGS, rest | flags);
   const external0 = external && isOpen(PSW.EXTERNAL) ? LCTL.cr0 : 0;
   const io6 = io && isOpen(PSW.IO) ? LCTL.cr6 : 0;
-  sie.setU16(SD.LCTL, external0 | io6);
+  const check14 = check && isOpen(PSW.MACHINE_CHECK) ? LCTL.cr14 : 0;
+  sie.setU16(SD.LCTL, external0 | io6 | check14);
+  // No flag asks for the machine-check mask: the loads that may set it are.
+  const other = sie.u32(SD.ICTL) & ~ICTL.LPSW;
+  sie.setU32(SD.ICTL, check && !isOpen(PSW.MACHINE_CHECK) ? other | ICTL.LPSW : other);
 }
 
 interface Local {
@@ -153,6 +158,7 @@ function present(storage: GuestStorage, vcpu: Vcpu, interruption: Deliverable): 
   };
   switch (interruption.kind) {
     case 'machine-check':
+      saveRegisters(vcpu, put);
       put(LOWCORE.MACHINE_CHECK_CODE, 8, interruption.code);
       put(LOWCORE.FAILING_STORAGE_ADDRESS, 8, interruption.failingAddress);
       put(LOWCORE.EXTERNAL_DAMAGE_CODE, 4, interruption.damage);
@@ -171,6 +177,23 @@ function present(storage: GuestStorage, vcpu: Vcpu, interruption: Deliverable): 
   }
   const [old, next] = PSWS[interruption.kind];
   swap(storage, vcpu, old, next);
+}
+
+/** Registers of a normal guest into its prefix area, as a machine check has it. */
+function saveRegisters(
+  { sie, gr, fpr, ar, fpc }: Vcpu,
+  put: (offset: number, length: 4 | 8, value: number | bigint) => void,
+): void {
+  for (let n = 0; n < 16; n++) {
+    put(LOWCORE.SAVE_FPR + 8 * n, 8, fpr[n] as bigint);
+    put(LOWCORE.SAVE_GPR + 8 * n, 8, gr[n] as bigint);
+    put(LOWCORE.SAVE_AR + 4 * n, 4, ar[n] as number);
+    put(LOWCORE.SAVE_CR + 8 * n, 8, sie.u64(SD.CR + 8 * n));
+  }
+  put(LOWCORE.SAVE_FPC, 4, fpc);
+  put(LOWCORE.SAVE_TOD_PROGRAMMABLE, 4, sie.u32(SD.TOD_PROGRAMMABLE));
+  put(LOWCORE.SAVE_CPU_TIMER, 8, sie.u64(SD.CPU_TIMER));
+  put(LOWCORE.SAVE_CLOCK_COMPARATOR, 8, sie.u64(SD.CLOCK_COMPARATOR) >> 8n);
 }
 
 /** Program interruptions that nullify: the guest tries the instruction again. */
