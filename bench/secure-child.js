@@ -7,8 +7,11 @@ const SLICE = 60_000_000;
 /** Before the work begins: it is to begin with a slice. */
 const SHORT_SLICE = 200_000;
 
-/** Seconds of a machine's work that do not count: V8 compiles, on other threads, which get the more time the less the computer has to do. */
-const WARM_UP = 0.5;
+/**
+ * Slices of a machine's work that do not count: V8 compiles, on other threads, which get the more time the less the computer has to do. By instructions
+ * and not by time: a fast computer would be done before it is warm.
+ */
+const WARM_UP = 6;
 
 const [, , dist, json] = process.argv;
 const { from, ...run } = JSON.parse(json);
@@ -45,10 +48,10 @@ class Runner {
     const before = processorTime();
     const outcome = this.#machine.run(start + (began ? SLICE : SHORT_SLICE));
     const seconds = (processorTime() - before) / 1000;
-    if (this.#warmUp > WARM_UP) {
+    if (this.#warmUp === WARM_UP) {
       this.#seconds += seconds;
       this.#instructions += this.#machine.clock - start;
-    } else if (began) this.#warmUp += seconds;
+    } else if (began) this.#warmUp++;
     if (outcome.kind === 'limit') return;
     requirePoweroff(outcome, this.#console);
     if (this.#instructions === 0) throw new Error(`too short to be measured:\n${this.#lines.join('\n')}`);
