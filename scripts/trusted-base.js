@@ -1,5 +1,5 @@
-// What has to be right for a protected VM to be safe: the Ultravisor of Power, or the hyp of arm64, file by file, and what it imports, by folder.
-//   npm run trusted-base [-- arm64]
+// What has to be right for a protected VM to be safe: the Ultravisor of Power or IBM Z, or the hyp of arm64, file by file, and what it imports, by folder.
+//   npm run trusted-base [-- arm64|s390]
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const TRUSTED = {
   powerpc: { name: 'the Ultravisor', folder: 'src/powerpc/ultravisor', start: 'ultravisor.ts' },
   arm64: { name: 'the hyp', folder: 'src/arm64/hyp', start: 'hypervisor.ts' },
+  s390: { name: 'the Ultravisor', folder: 'src/s390/ultravisor', start: 'ultravisor.ts' },
 };
 const IMPORT = /(?:^|\n)(?:import|export)\s[^;]*?from\s+'(\.[^']+)'/g;
 
@@ -45,7 +46,7 @@ export function trustedFolders(files = trustedFiles()) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const part = TRUSTED[process.argv[2] ?? 'powerpc'];
-  if (part === undefined) throw new Error(`there is ${Object.keys(TRUSTED).join(' and ')}`);
+  if (part === undefined) throw new Error(`there is ${Object.keys(TRUSTED).join(', ')}`);
   const files = trustedFiles(part);
   const row = (name, { lines, code }) =>
     console.log(`${name.padEnd(52)} ${`${lines}`.padStart(6)} ${`${code}`.padStart(6)}`);

@@ -17,14 +17,15 @@ import type { Hostile as ArmHostile } from './arm64/kvm/hostile/hostile.ts';
 import { ArmMachine } from './arm64/machine.ts';
 import { PkvmMachine } from './arm64/pkvm-machine.ts';
 import { defaultProvider } from './crypto/default.ts';
+import { readP521PrivateKey } from './crypto/p521-key.ts';
 import { PemError } from './crypto/pem.ts';
 import type { CryptoProvider } from './crypto/provider.ts';
-import type { RsaPrivateKey } from './crypto/rsa.ts';
 import { readRsaPrivateKey } from './crypto/rsa-key.ts';
 import { type ConsoleBackend, ConsoleBuffer } from './devices/console.ts';
 import type { DiskBackend } from './devices/disk.ts';
 import type { ImageFile } from './image/image-file.ts';
 import type { HypervisorView, HypervisorViewOptions } from './machine/hypervisor-view.ts';
+import { RandomSource } from './machine/random.ts';
 import type { MachineOutcome, MachineStatistics } from './machine/run-report.ts';
 import type { MachineClock } from './machine/scheduler.ts';
 import { OptionError } from './machine/types.ts';
@@ -33,7 +34,9 @@ import type { Hostile } from './powerpc/kvm/hostile/hostile.ts';
 import { type EsmBlobOption, PowerMachine, type SecurePfns } from './powerpc/machine.ts';
 import type { EsmScope } from './powerpc/ultravisor/context.ts';
 import type { PageCipher } from './powerpc/ultravisor/page-cipher.ts';
+import { S390HostMachine, ULTRAVISOR_RANDOM_STREAM, type UltravisorKit } from './s390/host-machine.ts';
 import { S390Machine } from './s390/machine.ts';
+import { DEVELOPMENT_HOST_KEY } from './s390/ultravisor/development-host-key.ts';
 import { AbsoluteMemory } from './s390/vmm/absolute-memory.ts';
 import { CcwMachine } from './s390/vmm/ccw-machine.ts';
 import type { TraceSink } from './trace/events.ts';
@@ -77,7 +80,10 @@ export interface MachineOptions {
   readonly crypto?: CryptoProvider;
   /** How the Ultravisor encrypts pages that leave secure memory. Default `iapm`. */
   readonly cipher?: PageCipher;
-  /** The machine's private RSA key as PEM, for which ESM blobs are made. Default: the development key, which everybody has. */
+  /**
+   * The machine's private key as PEM: on Power RSA, for which ESM blobs are made; on s390 the host key, P-521, for which Secure Execution images
+   * are made. Default: the development key of the architecture, which everybody has.
+   */
   readonly uvKey?: string;
   /**
    * What of its memory a VM takes along when it becomes secure: `all`, or only what is `verified` and the device tree.
@@ -394,25 +400,53 @@ class AnyMachine implements Machine {
   }
 
   /** @throws OptionError for what s390 does not have yet */
-  #makeS390(): S390Machine {
-    const { protected: offered = false, role = 'guest', watch, attack } = this.#options;
+  #makeS390(): S390Machine | S390HostMachine {
+    const {
+      protected: offered = false,
+      role = 'guest',
+      watch,
+      attack,
+      trace = null,
+      interpret = false,
+    } = this.#options;
     this.#refuse([
-      ['--protected', offered],
       ['--role host', role === 'host'],
       ['--hypervisor', watch !== undefined || attack !== undefined],
-      ['several images', this.#vms.length > 1],
     ]);
-    const { options, console } = this.#vms[0] ?? noVm();
-    const { name, image, initrd = null, cmdline = '', disk = null } = options;
-    const devices = { name, image, initrd, cmdline, console, disk, unpack: false, platformAccess: false };
-    return new S390Machine({
-      name,
-      memory: options.memory ?? DEFAULT_MEMORY,
-      cpus: options.cpus ?? 1,
-      interpret: this.#options.interpret ?? false,
-      trace: this.#options.trace ?? null,
-      makeUserSpace: (platform, view, clock) => new CcwMachine(platform, new AbsoluteMemory(view), devices, clock),
+    const guests = this.#vms.map(({ options, console }) => {
+      const { name, image, initrd = null, cmdline = '', disk = null } = options;
+      const devices = { name, image, initrd, cmdline, console, disk, unpack: offered, platformAccess: offered };
+      return { name, memory: options.memory ?? DEFAULT_MEMORY, cpus: options.cpus ?? 1, devices };
     });
+    const [{ devices, ...only } = noVm()] = guests;
+    if (!offered && guests.length === 1) {
+      return new S390Machine({
+        ...only,
+        interpret,
+        trace,
+        makeUserSpace: (platform, view, clock) => new CcwMachine(platform, new AbsoluteMemory(view), devices, clock),
+      });
+    }
+    return new S390HostMachine({
+      guests: guests.map(({ devices: own, ...guest }) => ({
+        ...guest,
+        makeUserSpace: (platform, memory, clock) => new CcwMachine(platform, memory, own, clock),
+      })),
+      cpus: Math.max(...guests.map(({ cpus }) => cpus)),
+      interpret,
+      trace,
+      ultravisor: offered ? this.#ultravisorKit() : null,
+    });
+  }
+
+  /** @throws OptionError for a host key that is none */
+  #ultravisorKit(): UltravisorKit {
+    const { crypto = defaultProvider(), seed = DEFAULT_SEED, seedOverrides, uvKey } = this.#options;
+    return {
+      crypto,
+      hostKey: keyOf(uvKey ?? DEVELOPMENT_HOST_KEY, readP521PrivateKey),
+      random: new RandomSource(crypto, seed, seedOverrides).stream(ULTRAVISOR_RANDOM_STREAM),
+    };
   }
 
   /** @throws OptionError for the first that was asked for */
@@ -458,7 +492,7 @@ class AnyMachine implements Machine {
       ...(this.#options.seedOverrides && { seedOverrides: this.#options.seedOverrides }),
       crypto: this.#options.crypto ?? defaultProvider(),
       cipher: this.#options.cipher ?? 'iapm',
-      ...(this.#options.uvKey !== undefined && { uvKey: machineKey(this.#options.uvKey) }),
+      ...(this.#options.uvKey !== undefined && { uvKey: keyOf(this.#options.uvKey, readRsaPrivateKey) }),
       esmScope: this.#options.esmScope ?? 'all',
       ...(this.#options.securePfns !== undefined && { securePfns: this.#options.securePfns }),
       trace: this.#options.trace ?? null,
@@ -468,9 +502,10 @@ class AnyMachine implements Machine {
   }
 }
 
-function machineKey(pem: string): RsaPrivateKey {
+/** @throws OptionError for a text that is no such key */
+function keyOf<K>(pem: string, read: (pem: string) => K): K {
   try {
-    return readRsaPrivateKey(pem);
+    return read(pem);
   } catch (error) {
     if (error instanceof PemError) throw new OptionError('uvKey', error.message);
     throw error;

@@ -14,14 +14,16 @@ start:
 	lgfi	%r1, SCLP_WRITE_EVENT_DATA
 	.insn	rre, 0xb2200000, %r1, %r2
 	brc	2, .-4
-	larl	%r1, off
-	lpswe	0(%r1)
-
-	.balign	8
-off:
-	.quad	PSW_WAIT | PSW_64, WAIT_OFF
+	larl	%r1, number
+	stap	0(%r1)
+	llgh	%r2, 0(%r1)
+stop:
+	sigp	%r0, %r2, SIGP_STOP
+	j	stop
 
 	.section .data
+number:
+	.short	0
 	.balign	64
 mask:
 	.short	28

@@ -9,6 +9,7 @@ import { makeStore } from '../machine/make-store.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
 import type { MachineOutcome, MachineStatistics, ReportedVmState } from '../machine/run-report.ts';
+import type { RunWatch } from '../machine/run-watch.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceEvent, TraceSink } from '../trace/events.ts';
@@ -21,7 +22,7 @@ import { Hypervisor } from './hyp/hypervisor.ts';
 import { armIsa } from './isa/index.ts';
 import type { ArmMode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
-import { RunWatch } from './run-watch.ts';
+import { watchRun } from './run-watch.ts';
 import { DISTRIBUTOR, MOST_CPUS, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS, SPI_COUNT } from './vmm/layout.ts';
 import { Virt } from './vmm/virt.ts';
 
@@ -105,7 +106,7 @@ export class ArmHostMachine {
     const store = makeStore(regions, Engine.bytes + cpus * (Engine.bytesPerContext + 4096) + 65536);
     this.engine = new Engine(store, armIsa, layout, { translate: !options.interpret });
     this.memory = new RealMemory(store, regions);
-    this.#run = new RunWatch(options.trace);
+    this.#run = watchRun(options.trace);
     this.#watch = new HostWatch(this.#run, (handle) => this.#isProtected(handle));
     const random = new RandomSource(crypto, seed, seedOverrides);
     const affinities = Array.from({ length: cpus }, (_, index) => affinityOf(index));

@@ -11,6 +11,7 @@ import { makeStore } from '../machine/make-store.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
 import { RandomSource } from '../machine/random.ts';
 import { type MachineOutcome, type MachineStatistics, pagesReadBy } from '../machine/run-report.ts';
+import type { RunWatch } from '../machine/run-watch.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import { type Agent, OptionError, type RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
@@ -32,7 +33,7 @@ import type { Attack } from './kvm/hostile/attack.ts';
 import { Hostile } from './kvm/hostile/hostile.ts';
 import { Kvm } from './kvm/kvm.ts';
 import type { KvmHooks } from './kvm/state.ts';
-import { RunWatch } from './run-watch.ts';
+import { watchRun } from './run-watch.ts';
 import { KvmGuest } from './vmm/kvm-guest.ts';
 import { DISTRIBUTOR, RAM_BASE, REDISTRIBUTOR_BYTES, REDISTRIBUTORS } from './vmm/layout.ts';
 
@@ -169,7 +170,7 @@ export class PkvmMachine {
     const store = makeStore(regions, Engine.bytes + cpus * (Engine.bytesPerContext + 4096) + 65536);
     this.engine = new Engine(store, armIsa, layout, { translate: !options.interpret });
     this.memory = new RealMemory(store, regions);
-    this.#watch = new RunWatch(options.trace);
+    this.#watch = watchRun(options.trace);
     const visibility = { pageBytes: ARM_PAGE_SIZE, visible: (page: number) => this.#isVisible(page) };
     this.view = options.watch === undefined ? null : new HypervisorView(this.memory, crypto, options.watch, visibility);
     const random = new RandomSource(crypto, options.seed, options.seedOverrides);

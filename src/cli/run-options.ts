@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { readP521PrivateKey } from '../crypto/p521-key.ts';
 import { readRsaPrivateKey } from '../crypto/rsa-key.ts';
-import type { MachineOptions, VmOptions } from '../index.ts';
+import type { Arch, MachineOptions, VmOptions } from '../index.ts';
 import { PAGE_CIPHERS } from '../powerpc/ultravisor/page-cipher.ts';
 import { UsageError } from './exit-status.ts';
 import { readImage, requireDistinct } from './files.ts';
@@ -70,7 +71,9 @@ What is run:
   With --pkvm-profile or --hypervisor alone it is a plain VM of the same KVM; with none of them it has a machine without EL2.
   With --role host it is KVM's side in machine code: entered at EL1 below the hyp with a device tree in X0, PSCI by SMC.
   With --arch s390 it is an ELF file or a raw kernel for z/Architecture, placed and entered as QEMU's "-M s390-ccw-virtio -kernel"
-  does; it has SCLP consoles, and with --disk a virtio disk on the channel subsystem. Protected guests are not there yet.
+  does; it has SCLP consoles, and with --disk a virtio disk on the channel subsystem. With --protected, or with several images, it
+  runs under SIE, and with --protected there is an Ultravisor: a Secure Execution image ("cloister image se") asks it by
+  DIAGNOSE 0x308 to become a protected VM; everything else stays normal.
   With --role host the image is a hypervisor of your own, entered at HV=1 with a device tree in R3 and OPAL in R8, R9.
 
 Console:
@@ -92,8 +95,9 @@ typed goes to the first.
 Verified start:
   A VM becomes secure only with an ESM blob that proves its kernel, initrd, command line and RTAS, made for the key of
   this machine ("cloister help image esmb"); the blob comes before the initrd, or with --esm-blob in a place of its own.
+  With --arch s390 the image itself is the proof, made for the host key of this machine ("cloister help image se").
   A machine without --uv-key has the development key, WHOSE PRIVATE HALF IS PUBLIC: whoever has Cloister can read and make
-  blobs for it, so it proves nothing and keeps nothing secret. With --esm-blob auto a guest on such a machine that brings no
+  blobs and images for it, so it proves nothing and keeps nothing secret. With --esm-blob auto a guest on such a machine that brings no
   blob gets one that proves what this command line names. --esm-blob none does without.
 
 Hypervisors, for --hypervisor:
@@ -111,6 +115,8 @@ Examples:
   cloister run --disk disk.img guests/powerpc/disk.elf
   cloister run --cpus 4 guests/powerpc/smp.elf
   cloister run --arch s390 guests/s390/hello.elf
+  cloister image se create -k development --no-verify -i guests/s390/secret.elf -o secret.img
+  cloister run --arch s390 --protected secret.img
   cloister run --arch arm64 guests/arm64/hello.elf
   cloister run --arch arm64 --protected --cpus 4 guests/arm64/smp.elf
   cloister run --protected --role host --initrd guests/powerpc/secret.elf guests/powerpc/hypervisor.elf`;
@@ -131,7 +137,7 @@ export function runCommand(act: (plan: RunPlan) => void | Promise<void>): Comman
     .option('--cipher <name>', 'how pages leave secure memory, with --protected: iapm or gcm', 'iapm')
     .option(
       '--uv-key <pem>',
-      'private RSA key of the machine, for which ESM blobs are made; else one that everybody has',
+      'private key of the machine, for which ESM blobs (RSA) or images (s390: P-521) are made; else one that everybody has',
     )
     .option('--esm-blob <file>', 'ESM blob for the device tree; or auto, or none (see below)', 'auto')
     .option('--esm-scope <what>', 'what a VM takes along when it becomes secure: all, or what is verified', 'all')
@@ -177,8 +183,9 @@ function parseSecurePfns(text: string): number {
 }
 
 /** The key as it stands in its file, which has been looked at. @throws UsageError */
-function readUvKey(file: string): string {
-  return new TextDecoder('latin1').decode(readKeyFile(file, readRsaPrivateKey).bytes);
+function readUvKey(file: string, arch: Arch): string {
+  const { bytes } = arch === 's390' ? readKeyFile(file, readP521PrivateKey) : readKeyFile(file, readRsaPrivateKey);
+  return new TextDecoder('latin1').decode(bytes);
 }
 
 /** @throws UsageError for an option or a file that cannot be had */
@@ -209,7 +216,7 @@ function planRun(images: readonly string[], options: RunOptions, given: (name: s
     ...(options.pkvmProfile !== undefined && {
       pkvmProfile: parseChoice('--pkvm-profile', options.pkvmProfile, PKVM_PROFILES),
     }),
-    ...(options.uvKey !== undefined && { uvKey: readUvKey(options.uvKey) }),
+    ...(options.uvKey !== undefined && { uvKey: readUvKey(options.uvKey, arch) }),
     role,
     interpret: options.interpret ?? false,
     seed,
@@ -258,6 +265,11 @@ function checkOutputs(images: readonly string[], { initrd, disk = [], trace, rep
 /** Said whenever it is the development key that a guest becomes secure with, unless a blob was named. */
 const PUBLIC_KEY =
   'no --uv-key: ESM blobs are made with the development key, which is public: it proves and hides nothing';
+const PUBLIC_HOST_KEY =
+  'no --uv-key: the machine has the development host key, which is public: images for it prove and hide nothing';
+
+/** Options that are about Power's protection only. */
+const POWER_ONLY = ['secureMemory', 'cipher', 'esmBlob', 'esmScope', 'securePfns'] as const;
 
 function remarksOn(
   { seed, esmBlob }: RunOptions,
@@ -267,9 +279,14 @@ function remarksOn(
   const remarks: string[] = [];
   if (given('secureMemory') && !machine.protected) remarks.push('--secure-memory does nothing without --protected');
   if (given('cipher') && !machine.protected) remarks.push('--cipher does nothing without --protected');
+  const optionOf = (name: string): string => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
   for (const name of ['uvKey', 'esmBlob', 'esmScope', 'securePfns'] as const) {
-    const option = `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-    if (given(name) && !machine.protected) remarks.push(`${option} does nothing without --protected`);
+    if (given(name) && !machine.protected) remarks.push(`${optionOf(name)} does nothing without --protected`);
+  }
+  for (const name of POWER_ONLY) {
+    if (given(name) && machine.protected && machine.arch !== 'powerpc') {
+      remarks.push(`${optionOf(name)} does nothing with --arch ${machine.arch}`);
+    }
   }
   if (given('pkvmProfile') && machine.arch !== 'arm64')
     remarks.push('--pkvm-profile does nothing without --arch arm64');
@@ -277,6 +294,7 @@ function remarksOn(
   if (machine.arch === 'powerpc' && machine.protected && machine.uvKey === undefined && esmBlob === 'auto') {
     remarks.push(PUBLIC_KEY);
   }
+  if (machine.arch === 's390' && machine.protected && machine.uvKey === undefined) remarks.push(PUBLIC_HOST_KEY);
   if (seed === 'random') remarks.push(`--seed ${machine.seed}`);
   return remarks;
 }

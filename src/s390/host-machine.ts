@@ -1,8 +1,12 @@
+import type { CryptoProvider } from '../crypto/provider.ts';
 import { Engine } from '../engine/engine.ts';
+import { SeHost } from '../image/se/host.ts';
 import { HostView } from '../machine/host-view.ts';
 import { makeStore } from '../machine/make-store.ts';
 import { RealMemory, type RegionSpec } from '../machine/memory.ts';
-import type { MachineOutcome, MachineStatistics } from '../machine/run-report.ts';
+import type { RandomBytes } from '../machine/random.ts';
+import { type MachineOutcome, type MachineStatistics, pagesReadBy } from '../machine/run-report.ts';
+import type { RunWatch } from '../machine/run-watch.ts';
 import { MachineClock, runMachine, startOfSchedule } from '../machine/scheduler.ts';
 import type { RealAddress } from '../machine/types.ts';
 import type { TraceSink } from '../trace/events.ts';
@@ -13,7 +17,6 @@ import type { Platform, Services } from './cpu/port.ts';
 import { S390Cpu } from './cpu/s390-cpu.ts';
 import { StorageKeys } from './cpu/storage-keys.ts';
 import { TodClock } from './cpu/timers.ts';
-import type { UltravisorHardware, UltravisorSeat } from './cpu/ultravisor-port.ts';
 import { s390Isa } from './isa/index.ts';
 import type { S390Mode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
@@ -23,6 +26,8 @@ import type { KvmHooks } from './kvm/state.ts';
 import type { UserSpace } from './kvm/user-space.ts';
 import type { Vm } from './kvm/vm.ts';
 import { CPU_FACILITIES, MACHINE_TYPE } from './machine.ts';
+import { watchRun } from './run-watch.ts';
+import { Ultravisor } from './ultravisor/ultravisor.ts';
 
 /** A virtual machine to be run. */
 export interface S390GuestOptions {
@@ -34,6 +39,18 @@ export interface S390GuestOptions {
   readonly makeUserSpace: (platform: Platform, memory: GuestMemory, clock: () => number) => UserSpace;
 }
 
+/** Purpose of the random numbers that the Ultravisor draws. */
+export const ULTRAVISOR_RANDOM_STREAM = 'ultravisor';
+
+/** What the Ultravisor of a machine is made with. */
+export interface UltravisorKit {
+  readonly crypto: CryptoProvider;
+  /** The machine's private host key, P-521: 66 bytes. */
+  readonly hostKey: Uint8Array;
+  /** Handles, and keys of pages that leave secure storage. */
+  readonly random: RandomBytes;
+}
+
 /** An LPAR whose host is our KVM. */
 export interface S390HostMachineOptions {
   readonly guests: readonly S390GuestOptions[];
@@ -41,8 +58,8 @@ export interface S390HostMachineOptions {
   readonly cpus: number;
   readonly interpret: boolean;
   readonly trace: TraceSink | null;
-  /** Makes the Ultravisor; null where the machine has none. */
-  readonly makeUltravisor: ((hardware: UltravisorHardware, memory: RealMemory) => UltravisorSeat) | null;
+  /** null where the machine has no Ultravisor. */
+  readonly ultravisor: UltravisorKit | null;
   readonly hooks?: KvmHooks;
 }
 
@@ -71,13 +88,17 @@ export class S390HostMachine {
   readonly cpus: readonly S390Cpu[];
   readonly kvm: Kvm;
   readonly vms: readonly Vm[];
-  readonly ultravisor: UltravisorSeat | null;
+  readonly ultravisor: Ultravisor | null;
+  readonly #watch: RunWatch;
+  readonly #views: HostView[] = [];
   readonly #userSpaces: UserSpace[] = [];
   readonly #schedule = startOfSchedule();
 
   /** @throws RangeError if memory or CPUs do not allow the guests */
   constructor(options: S390HostMachineOptions) {
-    const { guests, cpus, trace } = options;
+    const { guests, cpus } = options;
+    this.#watch = watchRun(options.trace);
+    const trace = this.#watch;
     const low = HOST_STORAGE + guests.reduce((sum, { memory }) => sum + memory, 0);
     const regions: RegionSpec[] = [
       { name: 'ram', base: 0 as RealAddress, size: Math.ceil(low / MIB) * MIB, secure: false },
@@ -89,23 +110,9 @@ export class S390HostMachine {
     const keys = new StorageKeys(store);
     const tod = new TodClock(() => this.clock.stamp);
     const prefixes = Array.from({ length: cpus }, (_, n) => (PREFIX_AREAS + n * LOWCORE.SIZE) as RealAddress);
-    const flush = (): void => {
-      for (const cpu of this.cpus) cpu.core.flushTranslations();
-    };
-    this.ultravisor =
-      options.makeUltravisor === null
-        ? null
-        : options.makeUltravisor(
-            {
-              flushTranslations: flush,
-              operatingCpus: () => this.cpus.filter((cpu) => !cpu.stopped).length,
-              prefixes: () => prefixes,
-              tod: () => tod.value,
-              translate: (asce, address) => (this.cpus[0] as S390Cpu).translateHost(asce, address),
-            },
-            this.memory,
-          );
+    this.ultravisor = options.ultravisor === null ? null : this.#makeUltravisor(options.ultravisor, prefixes, tod);
     const view = new HostView(this.memory, { agent: 'hypervisor', secure: false }, trace, () => this.clock.stamp);
+    this.#views.push(view);
     const firstFree = prefixes.length * LOWCORE.SIZE;
     this.kvm = new Kvm({
       view,
@@ -135,7 +142,7 @@ export class S390HostMachine {
           trace,
           facilities: facilityList(names),
           identification: (BigInt(index) << 32n) | (MACHINE_TYPE << 16n),
-          peers: { flushTranslations: flush, find: (address) => this.cpus[address] },
+          peers: { flushTranslations: () => this.#flushTranslations(), find: (address) => this.cpus[address] },
           services: () => this.#services,
           seat: () => this.ultravisor,
           native: this.kvm,
@@ -179,16 +186,44 @@ export class S390HostMachine {
 
   /** Counts since the start. */
   statistics(): MachineStatistics {
-    const { exits, calls } = this.kvm.statistics;
+    const { exits, calls, protectFailures } = this.kvm.statistics;
     return {
       exits,
       calls,
-      pages: {},
+      pages: this.#watch.pages,
       vmStates: this.vmStates(),
-      esmFailures: [],
+      esmFailures: protectFailures,
       hypervisorEntries: this.kvm.entries,
-      refused: {},
+      refused: this.#watch.refused,
+      pagesRead: pagesReadBy(this.#views),
     };
+  }
+
+  #makeUltravisor(
+    { crypto, hostKey, random }: UltravisorKit,
+    prefixes: readonly RealAddress[],
+    tod: TodClock,
+  ): Ultravisor {
+    return new Ultravisor({
+      memory: this.memory,
+      hardware: {
+        flushTranslations: () => this.#flushTranslations(),
+        operatingCpus: () => this.cpus.filter((cpu) => !cpu.stopped).length,
+        prefixes: () => prefixes,
+        tod: () => tod.value,
+        translate: (asce, address) => (this.cpus[0] as S390Cpu).translateHost(asce, address),
+      },
+      crypto,
+      se: new SeHost(crypto, hostKey),
+      random,
+      trace: this.#watch,
+      clock: () => this.clock.stamp,
+      facilities: facilityList(CPU_FACILITIES),
+    });
+  }
+
+  #flushTranslations(): void {
+    for (const cpu of this.cpus) cpu.core.flushTranslations();
   }
 
   /** The other CPUs are started when the first has set up what only one may (INIT_UV, 2.7). */

@@ -15,6 +15,7 @@ import { s390Isa } from './isa/index.ts';
 import type { S390Mode } from './isa/mode.ts';
 import { layout } from './isa/state.ts';
 import type { UserSpace } from './kvm/user-space.ts';
+import { ALL_STOPPED } from './kvm/vm.ts';
 
 /** What a machine that has no hypervisor is made of. */
 export interface S390MachineOptions {
@@ -119,7 +120,7 @@ export class S390Machine {
     const end = runMachine(this.cpus, this.clock, () => this.#look(), limit, this.#schedule);
     if (end === 'limit') return { kind: 'limit', detail: `${limit} instructions` };
     if (end === 'deadlock') return this.#end ?? { kind: 'crashed', detail: 'every CPU waits, and nothing is due' };
-    return this.#end ?? { kind: 'crashed', detail: 'every CPU is stopped' };
+    return this.#end ?? ALL_STOPPED;
   }
 
   /** By VM: the last state in which it could execute. */

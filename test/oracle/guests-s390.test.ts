@@ -158,8 +158,8 @@ describe.skipIf(!requireTool('qemu-system-s390x').available)('our s390 guests on
   });
 });
 
-/** What ended well is a disabled wait at an address that says so. */
-const END = { kind: 'poweroff', detail: 'disabled wait at 0xfff' };
+/** The last CPU has stopped, which turns QEMU's machine off too. */
+const END = { kind: 'poweroff', detail: 'every CPU is stopped' };
 
 const PLACES: readonly { readonly place: S390Place; readonly interpret: boolean }[] = [
   { place: 'machine', interpret: false },

@@ -19,6 +19,7 @@ const AFTERNOON = 4500;
 describe.each([
   ['powerpc', 'src/powerpc/ultravisor'],
   ['arm64', 'src/arm64/hyp'],
+  ['s390', 'src/s390/ultravisor'],
 ])('the trusted base of %s that docs/trusted-base.md tells of', (arch, folder) => {
   const { files, folders } = printed(arch);
   const code = [...files.values()].reduce((sum, lines) => sum + lines, 0);

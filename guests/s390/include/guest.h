@@ -13,8 +13,7 @@
 #define PSW_PROBLEM 0x0001000000000000
 #define PSW_64 0x0000000180000000
 
-/* The address of a disabled wait that says: turned off in good order. Any other is a crash. */
-#define WAIT_OFF 0xfff
+/* The address of a disabled wait that says what went wrong. */
 #define WAIT_CRASH 0xdead
 
 /* CR0 */

@@ -2,6 +2,7 @@ import { FACILITY, PGM } from '../abi.ts';
 import type { S390Instruction } from '../isa/common.ts';
 import { s390Isa } from '../isa/index.ts';
 import { setCc } from '../isa/state.ts';
+import { CONTROL_MODE } from './control-mode.ts';
 import { CONTROL_PSW } from './control-psw.ts';
 import { CONTROL_REGISTERS } from './control-registers.ts';
 import { CONTROL_STORAGE } from './control-storage.ts';
@@ -28,6 +29,12 @@ export interface ControlParts {
 
 /** Control instructions that a program in problem state may issue; some look for authority themselves. */
 const IN_PROBLEM_STATE: ReadonlySet<string> = new Set([
+  'sam24',
+  'sam31',
+  'sam64',
+  'tam',
+  'bsm',
+  'bassm',
   'spm',
   'epsw',
   'spka',
@@ -51,7 +58,14 @@ const IN_PROBLEM_STATE: ReadonlySet<string> = new Set([
 ]);
 
 const OWN: ReadonlyMap<string, Control> = new Map(
-  Object.entries({ ...CONTROL_PSW, ...CONTROL_REGISTERS, ...CONTROL_STORAGE, ...CONTROL_TABLES, ...CONTROL_TIMERS }),
+  Object.entries({
+    ...CONTROL_MODE,
+    ...CONTROL_PSW,
+    ...CONTROL_REGISTERS,
+    ...CONTROL_STORAGE,
+    ...CONTROL_TABLES,
+    ...CONTROL_TIMERS,
+  }),
 );
 
 /** Instructions by their first four bytes, of those that are not longer: they come again and again. */

@@ -32,8 +32,12 @@ export class NativeHost {
 
   /** Whether native code has control and did not run yet. The host's PSW is in the CPU. */
   get pending(): boolean {
-    const { pc } = this.#core.context;
-    return pc < 0x1000n && NATIVE.has(Number(pc)) && !this.#core.pswHas(PSW.WAIT);
+    return this.isEntry(this.#core.context.pc) && !this.#core.pswHas(PSW.WAIT);
+  }
+
+  /** Whether native code gets control where the PSW points to `address`. */
+  isEntry(address: bigint): boolean {
+    return address < 0x1000n && NATIVE.has(Number(address));
   }
 
   /** Runs the handler, to completion, and leaves the CPU at the stub that it goes out through. */

@@ -460,8 +460,14 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
   }
 
   #program(code: number, ilc: Ilc, details?: ProgramDetails): void {
-    if (this.#sie.guest !== null && !this.#sie.canInterrupt) this.#hostException();
-    else this.#taken(programInterruption(this.core, code, ilc, details));
+    if (this.#sie.guest !== null && !this.#sie.canInterrupt) {
+      this.#hostException();
+      return;
+    }
+    const { pc } = this.context;
+    this.#taken(programInterruption(this.core, code, ilc, details));
+    // A new PSW that leads to the same exception executes nothing, and the clock has to go on.
+    if (this.context.pc === pc) this.#debt += 1;
   }
 
   translate(high: number, low: number, access: AccessKind, space: number, size: number, result: Translation): boolean {
@@ -549,6 +555,7 @@ export class S390Cpu implements CpuModel, ScheduledCpu, SignalTarget {
       return false;
     }
     this.#controls.setCc(answer);
+    if (this.#native?.isEntry(this.context.pc + BigInt(this.#length)) === true) this.notice();
     if (this.core.selections === selections && this.context.stopRequested === stopRequested) return true;
     this.#advance(this.#length);
     return false;

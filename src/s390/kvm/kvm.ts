@@ -89,7 +89,7 @@ export class Kvm implements NativeLevel {
         return { index, running: null, inSie: false, jobs: [], block };
       }),
       requests: [],
-      statistics: { exits: {}, calls: {} },
+      statistics: { exits: {}, calls: {}, protectFailures: [] },
       trace: options.trace,
       timeSlice: options.timeSlice ?? DEFAULT_TIME_SLICE,
       hooks: options.hooks ?? {},

@@ -1,7 +1,7 @@
 import { UV_CPU_STATE } from '../abi.ts';
 import { PAGE } from './host-storage.ts';
 import { readProtectedBlock } from './ipl-block.ts';
-import type { ProtectJob, Result, Step } from './job.ts';
+import type { ProtectJob, PvJob, Result, Step } from './job.ts';
 import { PV_COMMAND_NUMBER, type PvCommand } from './pv-command.ts';
 import { pvJob } from './run-pv.ts';
 import { stateJobs } from './sigp.ts';
@@ -20,9 +20,9 @@ const DONE: Step = { do: 'give', value: 0 };
 export function runProtect(ctx: Ctx, job: ProtectJob, { value }: Result): Step {
   const { vcpu } = job;
   const { vm } = vcpu;
-  if (value !== 0 && job.step !== 'done' && job.step !== 'failed') return fail(job);
+  if (value !== 0 && job.step !== 'done' && job.step !== 'failed') return fail(ctx, job);
   const ipl = readProtectedBlock(job.block);
-  if (ipl === null) return fail(job);
+  if (ipl === null) return fail(ctx, job);
   switch (job.step) {
     case 'enable':
       if (job.command === null) {
@@ -36,7 +36,7 @@ export function runProtect(ctx: Ctx, job: ProtectJob, { value }: Result): Step {
       job.step = 'parameters';
       {
         const header = ctx.kvm.guests.read(vm, ipl.header, ipl.headerLength);
-        return header instanceof Uint8Array ? command(job, { name: 'SET_SEC_PARMS', header }) : fail(job);
+        return header instanceof Uint8Array ? command(job, { name: 'SET_SEC_PARMS', header }) : fail(ctx, job);
       }
     case 'parameters':
       job.step = 'unpack';
@@ -77,10 +77,17 @@ function command(job: ProtectJob, asked: PvCommand): Step {
   return { do: 'job', job: job.command };
 }
 
+function reasonOf(failed: PvJob | null): string {
+  if (failed === null) return 'the IPL information block is invalid';
+  const hex = (code: number): string => `0x${code.toString(16).padStart(4, '0')}`;
+  return `${failed.command.name}: rc ${hex(failed.rc)}, rrc ${hex(failed.rrc)}`;
+}
+
 /** The guest goes on behind its DIAG, not protected. */
-function fail(job: ProtectJob): Step {
+function fail({ kvm }: Ctx, job: ProtectJob): Step {
   const { vcpu, command: failed } = job;
   const { vm } = vcpu;
+  kvm.statistics.protectFailures.push({ vm: vm.name, reason: reasonOf(failed) });
   job.step = 'failed';
   // Bits 0 to 15 the command, 16 to 31 rrc, 32 to 47 rc.
   const number = failed === null ? 0 : PV_COMMAND_NUMBER[failed.command.name];

@@ -7,7 +7,7 @@ import { nextVcpu, prepareIdle } from './schedule.ts';
 import { stateJobs } from './sigp.ts';
 import { type Ctx, count } from './state.ts';
 import { setStopped } from './vcpu-reset.ts';
-import type { Vcpu, Vm } from './vm.ts';
+import { ALL_STOPPED, type Vcpu, type Vm } from './vm.ts';
 
 const RESUME: Job[] = [];
 
@@ -50,8 +50,7 @@ function resume(ctx: Ctx, job: ExitJob): Step {
   const user = kvm.userSpace.get(next.vm.id);
   if (user === undefined) throw new Error('a VM has a user space');
   if (next.pending.stop && !isDue(next, user.services.interruptions)) {
-    setStopped(next);
-    const [stopped] = stateJobs(next, UV_CPU_STATE.STOPPED);
+    const [stopped] = stop(next);
     job.yields = true;
     return stopped === undefined ? resume(ctx, job) : { do: 'job', job: stopped };
   }
@@ -147,10 +146,8 @@ function intercepted(ctx: Ctx, job: ExitJob, vcpu: Vcpu): readonly Job[] {
       return interceptInstruction(ctx, job, vcpu, code === ICPT.SECURE_NOTIFICATION);
     case ICPT.WAIT:
       return wait(ctx, vcpu);
-    case ICPT.STOP: {
-      setStopped(vcpu);
-      return stateJobs(vcpu, UV_CPU_STATE.STOPPED);
-    }
+    case ICPT.STOP:
+      return stop(vcpu);
     case ICPT.SECURE_PREFIX:
       return [0, 0x1000].map((offset) => ({
         kind: 'page',
@@ -171,6 +168,14 @@ function intercepted(ctx: Ctx, job: ExitJob, vcpu: Vcpu): readonly Job[] {
       end(vm, 'terminated', `CPU ${vcpu.id}: interception 0x${code.toString(16)}`);
       return RESUME;
   }
+}
+
+/** A CPU stops in order. The last one that does turns the machine off, as on QEMU. */
+function stop(vcpu: Vcpu): readonly Job[] {
+  const { vm } = vcpu;
+  setStopped(vcpu);
+  if (vm.vcpus.every(({ state }) => state === 'stopped')) vm.end ??= ALL_STOPPED;
+  return stateJobs(vcpu, UV_CPU_STATE.STOPPED);
 }
 
 /** A wait that nothing can end is how a guest ends: in order with an address of 0, else a crash (5.10). */

@@ -26,6 +26,8 @@ export interface CpuRecord {
 export interface KvmStatistics {
   readonly exits: Record<string, number>;
   readonly calls: Record<string, number>;
+  /** Why VMs that asked did not become protected. */
+  readonly protectFailures: { readonly vm: string; readonly reason: string }[];
 }
 
 /** The hypervisor's books and what it may use. */

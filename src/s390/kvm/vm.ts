@@ -8,6 +8,9 @@ export interface VmEnd {
   readonly detail: string;
 }
 
+/** How a guest ends that stops its last CPU in order, as QEMU has it. */
+export const ALL_STOPPED: VmEnd = { kind: 'poweroff', detail: 'every CPU is stopped' };
+
 /** A contiguous range of host storage. */
 export interface Donation {
   readonly base: RealAddress;

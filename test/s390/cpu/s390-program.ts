@@ -61,7 +61,7 @@ export class ProgramMachine {
         cpus: 1,
         interpret,
         trace: null,
-        makeUltravisor: null,
+        ultravisor: null,
       });
       const [vm] = machine.vms;
       if (vm === undefined) throw new Error('a VM was asked for');

@@ -382,6 +382,9 @@ const PSW_AND_CONTROLS: readonly SystemCase[] = [
   ['mvpg from an invalid page', lines(dat(ASCE.segment), 'lghi %r0,0x100', address('%r2', 0x80000n), 'mvpg %r12,%r2')],
   ['mvpg to an invalid page', lines(dat(ASCE.segment), 'lghi %r0,0x100', address('%r2', 0x80000n), 'mvpg %r2,%r12')],
   ['pfmf: clear and set the key', lines('mvi 0(%r12),1', 'llilf %r1,0x30040', 'pfmf %r1,%r12', 'iske %r2,%r12')],
+  ['sam24', lines('lghi %r1,-1', 'sam24', 'la %r3,0(%r1)', 'tam', 'ipm %r2', 'sam64')],
+  ['sam31', lines('lghi %r1,-1', 'sam31', 'la %r3,0(%r1)', 'tam', 'ipm %r2', 'sam64')],
+  ['sam64', lines('lghi %r1,-1', 'sam31', 'sam64', 'la %r3,0(%r1)', 'tam', 'ipm %r2')],
   ['stfle, as long as asked for', lines('lghi %r0,0', 'llilf %r2,0x190000', 'stfle 0(%r2)', 'ipm %r3')],
 ];
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { runS390Guest } from '../../support/s390-guest.ts';
 
-const END = { kind: 'poweroff', detail: 'disabled wait at 0xfff' };
+const END = { kind: 'poweroff', detail: 'every CPU is stopped' };
 
-describe.each(['machine', 'SIE'] as const)('s390 guests, place: %s', (place) => {
+describe.each(['machine', 'SIE', 'protected'] as const)('s390 guests, place: %s', (place) => {
   test('hello writes on its console and stops', () => {
     const { outcome, console } = runS390Guest('hello', { place });
     expect({ outcome, console }).toEqual({ outcome: END, console: 'hello from s390x\n' });
