@@ -72,6 +72,20 @@ export class HostPages {
     return { pages: this.#more.size, saved };
   }
 
+  /** The allocator as plain data: free pages in the order in which they are given out, and pages of several users. */
+  save(): { readonly free: readonly RealAddress[]; readonly more: ReadonlyMap<RealAddress, number> } {
+    const fresh: RealAddress[] = [];
+    for (
+      let range = this.#range, page = this.#next;
+      range < this.#ranges.length;
+      page = firstPage(this.#ranges[++range])
+    ) {
+      const { base, size } = this.#ranges[range];
+      for (; page + UV_PAGE_SIZE <= base + size; page += UV_PAGE_SIZE) fresh.push(page as RealAddress);
+    }
+    return { free: [...this.#freed.toReversed(), ...fresh], more: new Map(this.#more) };
+  }
+
   #fresh(): RealAddress | undefined {
     for (;;) {
       const range = this.#ranges[this.#range];

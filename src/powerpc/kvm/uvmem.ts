@@ -40,4 +40,9 @@ export class UvmemPool {
     this.#free += 1;
     this.#lowest = Math.min(this.#lowest, pfn);
   }
+
+  /** The secure-PFNs that are taken, lowest first. */
+  save(): number[] {
+    return [...this.#taken.keys()].filter((pfn) => this.#taken[pfn] === 1);
+  }
 }

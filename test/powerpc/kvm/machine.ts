@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Store } from '../../../src/engine/store.ts';
 import { HostView } from '../../../src/machine/host-view.ts';
 import { RealMemory } from '../../../src/machine/memory.ts';
@@ -18,8 +19,10 @@ import {
 } from '../../../src/powerpc/abi.ts';
 import { STUBS } from '../../../src/powerpc/cpu/port.ts';
 import { Kvm, type KvmOptions, type VmSpec } from '../../../src/powerpc/kvm/kvm.ts';
+import { SWITCHED_SPRS } from '../../../src/powerpc/kvm/registers.ts';
+import type { KvmState } from '../../../src/powerpc/kvm/state.ts';
 import type { HypercallResult, UserHypercall } from '../../../src/powerpc/kvm/user-space.ts';
-import type { Vm } from '../../../src/powerpc/kvm/vm.ts';
+import type { Vcpu, Vm } from '../../../src/powerpc/kvm/vm.ts';
 import { MemoryTrace } from '../../../src/trace/memory.ts';
 import { FakePort } from './fake-port.ts';
 
@@ -29,6 +32,19 @@ export const SECURE_BASE = 0x0001_0000_0000_0000;
 /** Where the hypervisor's allocator begins. */
 export const FREE_BASE = 0x100000;
 const COOKIE = 0x5555550n;
+
+/** Plain data as text, one line for each thing of it. */
+function inspectable(data: unknown): string {
+  return JSON.stringify(
+    data,
+    (_, value) => {
+      if (value instanceof Map || value instanceof Set) return [...value];
+      if (ArrayBuffer.isView(value)) return Array.from(value as BigUint64Array | Float64Array, String);
+      return typeof value === 'bigint' ? value.toString() : value;
+    },
+    1,
+  );
+}
 
 /** An ultracall as the hypervisor made it. */
 export interface Ultracall {
@@ -61,6 +77,8 @@ export class Machine {
   readonly trace = new MemoryTrace();
   readonly kvm: Kvm;
   readonly vm: Vm;
+  readonly #memory: RealMemory;
+  #books: KvmState | null = null;
   readonly calls: Ultracall[] = [];
   readonly userCalls: UserHypercall[] = [];
   /** The return code of each ultracall; U_SUCCESS by default. May change memory as the Ultravisor would. */
@@ -74,6 +92,7 @@ export class Machine {
       { name: 'normal', base: 0 as RealAddress, size: FREE_BASE + normalPages * PAGE, secure: false },
       { name: 'secure', base: SECURE_BASE as RealAddress, size: securePages * PAGE, secure: true },
     ]);
+    this.#memory = memory;
     this.port = new FakePort(0, ultravisor);
     this.view = new HostView(memory, { agent: 'hypervisor', secure: false }, this.trace, () => this.port.clock);
     let random = 0;
@@ -88,6 +107,13 @@ export class Machine {
       trace: this.trace,
       timeSlice: 1000n,
       ...options,
+      hooks: {
+        ...options.hooks,
+        booted: (ctx) => {
+          this.#books = ctx.kvm;
+          options.hooks?.booted?.(ctx);
+        },
+      },
     });
     this.vm = this.kvm.createVm(this.spec(options));
   }
@@ -207,22 +233,47 @@ export class Machine {
     throw new Error(`no frame ${gfn}`);
   }
 
-  /** Everything of the VM that a refused call must leave as it is. */
+  /**
+   * Everything that a refused call must leave as it is: all books, the registers that calls do not return, and all memory that the allocator has given
+   * out.
+   * What a call takes and gives back leaves its trace in free memory, and in the order in which that is given out.
+   */
   snapshot(): string {
-    const { vm, kvm } = this;
-    return JSON.stringify(
-      [
-        vm.secureGuest,
-        vm.slots.map(({ pages, pfns }) => [[...pages], [...pfns].map(String)]),
-        [...vm.pins],
-        vm.processTable.toString(),
-        vm.lpcr.toString(),
-        kvm.pages.used,
-        vm.vcpus.map(({ state, prodded, vpa, dtl }) => [state, prodded, vpa, dtl]),
-      ],
-      null,
-      1,
-    );
+    if (this.#books === null) throw new Error('nothing has booted');
+    const { statistics: _, trace: __, view: ___, memory: ____, uvmem, pages, hooks: _____, ...books } = this.#books;
+    const { free, ...allocator } = pages.save();
+    const isFree = new Set(free);
+    const hash = createHash('sha256');
+    for (const { base, size } of this.view.reachable()) {
+      for (let at = Math.max(base, FREE_BASE); at < base + size; at += PAGE) {
+        const page = at as RealAddress;
+        if (!isFree.has(page)) hash.update(this.view.read(page, PAGE));
+      }
+    }
+    const jobs = books.cpus.map((cpu) => cpu.jobs.filter(({ kind }) => kind !== 'uv-return'));
+    const vms = [...books.vms.values()].map((vm) => ({ ...vm, vcpus: vm.vcpus.map((vcpu) => this.#atRest(vcpu)) }));
+    const others = [uvmem.save(), allocator, [...isFree].sort((x, y) => x - y), hash.digest('hex')];
+    return inspectable([{ ...books, cpus: jobs, vms }, ...others]);
+  }
+
+  /** A vCPU without what every exit changes: what stands of its registers in the record and what in the CPU. */
+  #atRest(vcpu: Vcpu): object {
+    const { context, spr, fpr, fpscr, ...rest } = vcpu;
+    const { loaded } = this.#books?.cpus[vcpu.cpu] ?? {};
+    const isLoaded = loaded?.lpid === vcpu.lpid && loaded.vcpu === vcpu.id;
+    const kept = context.gpr.slice(14, 31);
+    if (!isLoaded) return { ...rest, kept, registers: [SWITCHED_SPRS.map((n) => spr.get(n) ?? 0n), fpr, fpscr] };
+    const { port } = this;
+    const registers = [SWITCHED_SPRS.map((n) => port.spr(n)), [...port.fprs()], port.fpscr()];
+    return { ...rest, kept: context.live ? port.gprs.slice(14, 31) : kept, registers };
+  }
+
+  /** Looks at all memory, and at what is free of it in the order in which it is given out. @returns whether all of it is still the same */
+  watchMemory(): () => boolean {
+    const { bytes } = this.#memory.store;
+    const before = Buffer.from(bytes);
+    const free = inspectable(this.kvm.pages.save());
+    return () => before.equals(bytes) && inspectable(this.kvm.pages.save()) === free;
   }
 
   gpa(gfn: number): number {
