@@ -26,6 +26,12 @@ const options = process.argv.slice(2).filter((argument) => argument.startsWith('
 const short = options.includes('--short');
 const asked = options.find((option) => option.startsWith(ARCH_OPTION))?.slice(ARCH_OPTION.length);
 
+const USAGE = `usage: npm run bench -- [--short] [--arch=${ARCHS.join('|')}] [${[...Object.keys(BENCHES), ...Object.keys(KERNELS)].join(' | ')}]…`;
+if (options.includes('--help')) {
+  console.log(USAGE);
+  process.exit(0);
+}
+
 const unknown = [
   ...names.filter((name) => !(name in BENCHES) && !(name in KERNELS)),
   ...options.filter((option) => option !== '--short' && option !== `${ARCH_OPTION}${asked}`),
@@ -33,9 +39,7 @@ const unknown = [
 ];
 if (unknown.length > 0) {
   console.error(`bench: ${unknown.join(' ')}: there is no such bench`);
-  console.error(
-    `usage: npm run bench -- [--short] [--arch=${ARCHS.join('|')}] [${Object.keys(BENCHES).join(' | ')} | ${Object.keys(KERNELS).join(' | ')}]…`,
-  );
+  console.error(USAGE);
   process.exit(2);
 }
 if (!existsSync(DIST)) {

@@ -7,8 +7,8 @@ import type { Attack } from '../powerpc/kvm/hostile/attack.ts';
 import type { Attempts, Means } from '../powerpc/kvm/hostile/toolbox.ts';
 import { type GuestOptions, PowerMachine, type PowerMachineOptions, RANDOM_STREAM } from '../powerpc/machine.ts';
 import type { TraceEvent } from '../trace/events.ts';
-import { MemoryTrace } from '../trace/memory.ts';
 import type { Evidence } from './attack-judge.ts';
+import { AttackWitness } from './attack-witness.ts';
 
 /** How the victim is run. */
 export interface VictimOptions {
@@ -30,6 +30,7 @@ export interface VictimOptions {
 /** What came of a run of the victim. */
 export interface VictimRun extends Evidence {
   readonly attempts: ReadonlyMap<Means, Attempts>;
+  readonly witness: AttackWitness;
   readonly events: readonly TraceEvent[];
   readonly machine: PowerMachine;
 }
@@ -49,7 +50,7 @@ export function runVictim(options: VictimOptions): VictimRun {
   const { crypto, attack, seed, secretSeed } = options;
   const streams = secretStreams(options.protected);
   const seedOverrides = new Map(secretSeed === undefined ? [] : streams.map((stream) => [stream, secretSeed]));
-  const trace = new MemoryTrace();
+  const witness = new AttackWitness();
   const console = new ConsoleBuffer();
   const guests = [guest('victim', options, console)];
   if (attack?.accomplice === true) guests.push(guest('accomplice', options, new ConsoleBuffer()));
@@ -62,13 +63,14 @@ export function runVictim(options: VictimOptions): VictimRun {
     seed,
     seedOverrides,
     crypto,
-    trace,
+    trace: witness,
     ...(attack && { attack, attackTargets: VICTIM_TARGETS }),
     ...(options.watch === true && {
       watch: { secrets: secret.flatMap((word) => [word, word.toReversed()]), digests: true },
     }),
   };
   const machine = new PowerMachine(machineOptions);
+  witness.machine = machine;
   const outcome = machine.run(LIMIT * guests.length);
   const [victim] = machine.guests;
   return {
@@ -80,7 +82,8 @@ export function runVictim(options: VictimOptions): VictimRun {
     loot: machine.hostile?.toolbox.loot ?? [],
     attempts: machine.hostile?.toolbox.attempts ?? new Map(),
     sighted: new Set(machine.view?.sightings.map(({ secret: needle }) => needle >> 1)),
-    events: trace.events,
+    witness,
+    events: witness.trace.events,
     machine,
   };
 }

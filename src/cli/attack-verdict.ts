@@ -1,5 +1,4 @@
-import { SECURE_ADDRESS_BIT, U_CODE, ULTRACALL, ultracallName } from '../powerpc/abi.ts';
-import type { Means } from '../powerpc/kvm/hostile/toolbox.ts';
+import { hcallName, SECURE_ADDRESS_BIT, U_CODE, ULTRACALL, ultracallName } from '../powerpc/abi.ts';
 import type { VictimRun } from './attack-experiment.ts';
 import { judgeEvidence, type Verdict } from './attack-judge.ts';
 
@@ -18,13 +17,6 @@ const NOT_OF_AN_ATTACK: ReadonlySet<number> = new Set([
 /** Cookies are no vectors (power-pef.md 6.2.1). */
 const LOWEST_COOKIE = 0x2000;
 
-/** What is so where nothing was refused and the victim noticed nothing. */
-const WITHOUT_EFFECT: ReadonlyMap<Means, string> = new Map([
-  ['reading registers', 'registers are neutral at every exit'],
-  ['changing registers', 'the Ultravisor puts the registers back'],
-  ['answering RTAS', 'the answer goes through a bounce buffer'],
-]);
-
 function barriers(run: VictimRun): string[] {
   const found = [
     ...deaths(run),
@@ -33,14 +25,64 @@ function barriers(run: VictimRun): string[] {
     ...callRefusals(run),
     ...ignoredAnswers(run),
     ...unmappedPages(run),
+    ...neutralRegisters(run),
+    ...restoredRegisters(run),
+    ...servedInside(run),
+    ...bouncedAnswers(run),
   ];
   if (run.attempts.has('load') && pagedOut(run)) found.push('ciphertext');
   if (found.length > 0) return found;
   const looks = run.machine.view?.observations.length ?? 0;
-  if (looks > 0) return [`not in any register or page at ${looks} looks`];
-  if (run.attempts.size === 0) return ['the hypervisor is never asked'];
-  return [...run.attempts.keys()].map((means) => WITHOUT_EFFECT.get(means)).filter((text) => text !== undefined);
+  return looks > 0 ? [`not in any register or page at ${looks} looks`] : [];
 }
+
+/** What the hypervisor read of the registers, look by look: a neutral one says the same each time. */
+function neutralRegisters({ machine }: VictimRun): string[] {
+  const looks = machine.hostile?.toolbox.looks ?? [];
+  const [first] = looks;
+  if (first === undefined || looks.length < 2) return [];
+  const constant = first.filter((value, n) => looks.every((look) => look[n] === value)).length;
+  return constant === 0
+    ? []
+    : [`neutral at ${looks.length} exits: ${constant} of ${first.length} registers never changed`];
+}
+
+/** What the victim found in the registers that the attack had changed. */
+function restoredRegisters({ witness }: VictimRun): string[] {
+  const { entries, changed, arrived } = witness.registers;
+  const restored = changed.size - arrived.size;
+  if (restored === 0) return [];
+  const left = arrived.size === 0 ? '' : `, but not ${[...arrived].join(', ')}`;
+  return [`${restored} of ${changed.size} registers put back before the SVM went on (${often(entries)})${left}`];
+}
+
+/** Hypercalls that the attack waits for and that the hypervisor does not get: from call to return it had no CPU. */
+function servedInside({ machine, events }: VictimRun): string[] {
+  const awaited = machine.hostile?.toolbox.awaited ?? [];
+  return awaited.flatMap((number) => {
+    let inside = 0;
+    let isOpen = false;
+    for (const event of events) {
+      if (event.type === 'call' && event.kind === 'hypercall' && event.number === number) isOpen = true;
+      else if (event.type === 'level-enter' && event.level === 'hypervisor') isOpen = false;
+      else if (event.type === 'call-return' && event.number === number && isOpen) {
+        inside += 1;
+        isOpen = false;
+      }
+    }
+    return inside === 0 ? [] : [`${hcallName(number)} answered without the hypervisor (${often(inside)})`];
+  });
+}
+
+/** Whose page it was that the attack put its answer into. */
+function bouncedAnswers({ witness }: VictimRun): string[] {
+  const bounced = witness.answers.filter(({ state }) => state === 'SHARED_IMPLICIT');
+  if (bounced.length === 0) return [];
+  const frames = [...new Set(bounced.map(({ gfn }) => `0x${gfn.toString(16)}`))].join(', ');
+  return [`answer in a bounce buffer of the Ultravisor's, frame ${frames} (${often(bounced.length)})`];
+}
+
+const often = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
 function deaths({ events }: VictimRun): string[] {
   const texts = events.filter((event) => event.type === 'note').map(({ text }) => text);

@@ -35,10 +35,22 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   },
   dma: { normal: ['learned', 'changed'], secure: 'none', stoppedBy: [/^device error: secure memory/] },
   'end-and-read': { normal: ['learned'], secure: 'denied', stoppedBy: [SECURE_MEMORY, /^UV_SVM_TERMINATE/] },
-  'read-registers': { normal: ['learned'], secure: 'none', stoppedBy: [/neutral/] },
-  'predict-random': { normal: ['learned'], secure: 'none', stoppedBy: [/never asked/] },
-  'change-registers': { normal: ['changed'], secure: 'none', stoppedBy: [/puts the registers back/] },
-  'change-lpcr': { normal: ['changed'], secure: 'none', stoppedBy: [/puts the registers back/] },
+  'read-registers': {
+    normal: ['learned'],
+    secure: 'none',
+    stoppedBy: [/^neutral at \d+ exits: \d{2,3} of \d+ registers never changed$/],
+  },
+  'predict-random': {
+    normal: ['learned'],
+    secure: 'none',
+    stoppedBy: ['H_RANDOM answered without the hypervisor (once)'],
+  },
+  'change-registers': {
+    normal: ['changed'],
+    secure: 'none',
+    stoppedBy: [/^(\d+) of \1 registers put back before the SVM went on \(once\)$/],
+  },
+  'change-lpcr': { normal: ['changed'], secure: 'none', stoppedBy: [/^1 of 1 registers put back/] },
   'resume-elsewhere': {
     normal: ['changed'],
     secure: 'none',
@@ -55,7 +67,11 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   },
   'replay-cookie': { normal: ['changed'], secure: 'denied', stoppedBy: [/^SVM killed: .*cookie/] },
   'other-partition': { normal: ['changed'], secure: 'denied', stoppedBy: [/^SVM killed: .*LPIDR/] },
-  'rtas-answer': { normal: ['changed'], secure: 'none', stoppedBy: [/bounce buffer/] },
+  'rtas-answer': {
+    normal: ['changed'],
+    secure: 'none',
+    stoppedBy: [/bounce buffer of the Ultravisor's, frame 0x[0-9a-f]+ \(\d+ times\)$/],
+  },
   'partition-table': { normal: ['changed'], secure: 'none', stoppedBy: [SECURE_MEMORY, 'UV_WRITE_PATE: U_PERMISSION'] },
   'ultravisor-registers': { normal: ['changed'], secure: 'none', stoppedBy: [/^HEAI at mfspr/, /^HEAI at mtspr/] },
   'lie-about-slots': {

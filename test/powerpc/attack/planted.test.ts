@@ -19,6 +19,8 @@ interface Fault {
   readonly exports: (original: object) => object;
   readonly attack: string;
   readonly loss: { readonly learned?: true; readonly changed?: true };
+  /** What is said to have stopped the attack: not what has failed. */
+  readonly stoppedBy?: readonly RegExp[];
 }
 
 /** A fault in a module of type M: what it exports instead is typed as what it exports. */
@@ -77,6 +79,7 @@ const FAULTS: readonly Fault[] = [
     exports: ({ SAVED_SPRS }) => ({ SAVED_SPRS: SAVED_SPRS.filter((spr) => spr !== SPR.MMCR2) }),
     attack: 'change-registers',
     loss: { changed: true },
+    stoppedBy: [/registers put back before the SVM went on \(once\), but not MMCR2$/],
   }),
   fault<SvmLpcr>({
     what: 'LPCR stays as the hypervisor left it',
@@ -84,6 +87,7 @@ const FAULTS: readonly Fault[] = [
     exports: () => ({ enforceLpcr: () => {} }),
     attack: 'change-lpcr',
     loss: { changed: true },
+    stoppedBy: [],
   }),
   fault<Pages>({
     what: 'UV_PAGE_OUT does not forget translations',
@@ -138,7 +142,7 @@ const FAULTS: readonly Fault[] = [
 const honest = runHonest({ ...VICTIM, protected: true, attack: null });
 
 describe('an Ultravisor with one check taken out loses to the attack that the check stands against', () => {
-  it.each(FAULTS)('$what: $attack', async ({ module, exports, attack: name, loss }) => {
+  it.each(FAULTS)('$what: $attack', async ({ module, exports, attack: name, loss, stoppedBy }) => {
     const path = `${ULTRAVISOR}/${module}.ts`;
     vi.resetModules();
     vi.doMock(path, async (importOriginal) => {
@@ -154,6 +158,8 @@ describe('an Ultravisor with one check taken out loses to the attack that the ch
       expect(verdict.effect).toBe('lost');
       if (loss.learned) expect(verdict.learned).toBeGreaterThan(0);
       if (loss.changed) expect(verdict.changed).toBe(true);
+      if (stoppedBy !== undefined)
+        expect(verdict.stoppedBy).toEqual(stoppedBy.map((text) => expect.stringMatching(text)));
     } finally {
       vi.doUnmock(path);
       vi.resetModules();

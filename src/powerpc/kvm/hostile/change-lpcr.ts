@@ -8,8 +8,8 @@ export const changeLpcr: Attack = {
   begin: (hv) => ({
     entering(line) {
       if (line === undefined || line < FIRST_LINE) return;
-      hv.port.setSpr(SPR.LPCR, (hv.port.spr(SPR.LPCR) & ~LPCR.LD) ^ LPCR.ILE);
-      hv.did('changing registers');
+      const value = (hv.port.spr(SPR.LPCR) & ~LPCR.LD) ^ LPCR.ILE;
+      hv.plant([{ name: 'LPCR', value, set: (lpcr) => hv.port.setSpr(SPR.LPCR, lpcr) }]);
     },
   }),
 };

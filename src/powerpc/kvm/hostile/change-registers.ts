@@ -6,9 +6,10 @@ const STACK_POINTER = 1;
 /** What UV_RETURN itself is made of: the answer, the image of SRR1, the number of the call, and the cookie. */
 const OF_THE_CALL: ReadonlySet<number> = new Set([0, 2, 3, 31]);
 const SPRS = [
-  ...[SPR.LR, SPR.CTR, SPR.XER, SPR.SRR0, SPR.SRR1, SPR.SPRG0, SPR.DSCR, SPR.TAR, SPR.VRSAVE, SPR.AMR, SPR.IAMR],
-  ...[SPR.EBBHR, SPR.EBBRR, SPR.MMCR1, SPR.MMCR2, SPR.PMC1, SPR.FSCR, SPR.DAR, SPR.DSISR],
+  ...(['LR', 'CTR', 'XER', 'SRR0', 'SRR1', 'SPRG0', 'DSCR', 'TAR', 'VRSAVE', 'AMR', 'IAMR'] as const),
+  ...(['EBBHR', 'EBBRR', 'MMCR1', 'MMCR2', 'PMC1', 'FSCR', 'DAR', 'DSISR'] as const),
 ];
+const FILE = Array.from({ length: 32 }, (_, n) => n);
 
 /**
  * Changes every register that a hypercall does not return, at the hypercall's return. A guest that finds its stack pointer again goes on and uses
@@ -21,16 +22,23 @@ export const changeRegisters: Attack = {
     entering(line, stub) {
       if (line !== FIRST_LINE) return;
       const { port } = hv;
-      for (let n = 0; n < 32; n++) {
-        if (n !== STACK_POINTER && !OF_THE_CALL.has(n)) port.setGpr(n, JUNK);
-        port.setFpr(n, JUNK);
-      }
-      if (stub === 'hrfid') for (const n of OF_THE_CALL) port.setGpr(n, JUNK);
-      port.setFpscr(JUNK & 3n);
-      port.setCr(Number(JUNK & 0xffffffffn));
-      for (const spr of SPRS) hv.port.setSpr(spr, port.spr(spr) ^ JUNK);
+      const isLeft = (n: number) => n === STACK_POINTER || (stub === 'ultracall' && OF_THE_CALL.has(n));
+      hv.plant([
+        ...FILE.filter((n) => !isLeft(n)).map((n) => ({
+          name: `R${n}`,
+          value: JUNK,
+          set: (v: bigint) => port.setGpr(n, v),
+        })),
+        ...FILE.map((n) => ({ name: `F${n}`, value: JUNK, set: (v: bigint) => port.setFpr(n, v) })),
+        { name: 'FPSCR', value: JUNK & 3n, set: (v) => port.setFpscr(v) },
+        { name: 'CR', value: JUNK & 0xffffffffn, set: (v) => port.setCr(Number(v)) },
+        ...SPRS.map((name) => ({
+          name,
+          value: port.spr(SPR[name]) ^ JUNK,
+          set: (v: bigint) => port.setSpr(SPR[name], v),
+        })),
+      ]);
       port.setSpr(SPR.HSRR1, port.spr(SPR.HSRR1) ^ MSR.RI);
-      hv.did('changing registers');
     },
   }),
 };

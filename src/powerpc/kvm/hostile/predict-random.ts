@@ -6,6 +6,7 @@ export const predictRandom: Attack = {
   name: 'predict-random',
   summary: 'keep the numbers that it answers H_RANDOM with',
   begin: (hv) => {
+    hv.awaited.push(HCALL.H_RANDOM);
     let asked = false;
     return {
       exited({ info }) {

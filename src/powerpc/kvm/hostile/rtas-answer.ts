@@ -1,4 +1,4 @@
-import { HCALL, VECTOR } from '../../abi.ts';
+import { type GuestPhysical, gfnOf, HCALL, VECTOR } from '../../abi.ts';
 import { GuestFault } from '../guest-memory.ts';
 import type { Attack } from './attack.ts';
 
@@ -29,6 +29,7 @@ export const rtasAnswer: Attack = {
           const argument = memory.read(hv.victim, block + BigInt(HEADER_BYTES), 4);
           words.set(argument, HEADER_BYTES - 4);
           memory.write(hv.victim, block + 4n, words);
+          hv.answered.push(gfnOf(Number(block) as GuestPhysical));
           hv.did('answering RTAS');
         } catch (error) {
           if (!(error instanceof GuestFault)) throw error;

@@ -69,6 +69,14 @@ export class Toolbox {
   /** What the attack got hold of, for whoever knows the secret to search. */
   readonly loot: Uint8Array[] = [];
   readonly attempts = new Map<Means, Attempts>();
+  /** The values of registers, in the order in which the attack reads them, look by look. */
+  readonly looks: (readonly bigint[])[] = [];
+  /** Registers that the attack left for the victim to find, by name as `architectedRegisters` has them, until the victim goes on. */
+  planted: ReadonlyMap<string, bigint> | null = null;
+  /** Numbers of the hypercalls that the attack waits for. */
+  readonly awaited: number[] = [];
+  /** Frames of the argument blocks in which the attack answered RTAS, for whoever judges to take out. */
+  readonly answered: Gfn[] = [];
   readonly #device: HostView;
   readonly #pagedOut: ToolboxOptions['pagedOut'];
   /** By LPID. */
@@ -199,7 +207,17 @@ export class Toolbox {
     const view = new DataView(bytes.buffer);
     for (const [i, value] of values.entries()) view.setBigUint64(8 * i, value);
     this.loot.push(bytes);
+    this.looks.push(values);
     this.did('reading registers');
+  }
+
+  /** Sets registers for the victim to find when it goes on. `name` is that of the ISA. */
+  plant(
+    registers: readonly { readonly name: string; readonly value: bigint; readonly set: (value: bigint) => void }[],
+  ): void {
+    for (const { value, set } of registers) set(value);
+    this.planted = new Map(registers.map(({ name, value }) => [name, value]));
+    this.did('changing registers');
   }
 
   /** Has the frame leave its VM, as under memory pressure: `pagedOut` is told where it went; its next touch is a `pageIn`. */
