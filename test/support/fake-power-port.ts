@@ -4,7 +4,7 @@ import type { RegisterPort } from '../../src/powerpc/cpu/port.ts';
 /** The registers of a Power CPU without the CPU, at the highest privilege. Time base and DEC run with `clock`. */
 export class FakePowerPort implements RegisterPort {
   readonly cpu: number;
-  readonly stubPage = 0n;
+  readonly stubPage: bigint = 0n;
   clock = 0n;
   currentMsr = 0n;
   readonly gprs = new Array<bigint>(32).fill(0n);

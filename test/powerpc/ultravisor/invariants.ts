@@ -20,7 +20,7 @@ export function checkInvariants(m: Machine): void {
 }
 
 /** Each taken frame of secure memory belongs to one page, table or call; no page of the hypervisor is one of secure memory. */
-export function checkOwners(m: Machine): void {
+export function checkOwners(m: Pick<Machine, 'uv'>): void {
   const { state, secure } = m.uv.save();
   const owned: number[] = [state.partitionTable as number];
   for (const svm of state.svms.values()) {

@@ -93,7 +93,7 @@ export interface MachineOptions {
 }
 
 /** A stream of bytes that never repeats soon. */
-function stream(seed: number): (n: number) => Uint8Array {
+export function stream(seed: number): (n: number) => Uint8Array {
   let state = seed;
   return (n) =>
     Uint8Array.from({ length: n }, () => {
