@@ -283,7 +283,8 @@ export function makeMachine(secure: boolean, guests: readonly TestGuest[]): Test
   return { machine, consoles, trace, text: (guest = 0) => new TextDecoder().decode(consoles[guest]?.written()) };
 }
 
-function image(program: Program): Uint8Array {
+/** The program as a file that a guest can be started from. */
+export function image(program: Program): Uint8Array {
   return buildElf({
     bits: 64,
     littleEndian: false,

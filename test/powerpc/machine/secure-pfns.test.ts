@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createMachine, type SecurePfns } from '../../../src/index.ts';
+import { MemoryTrace } from '../../../src/trace/memory.ts';
+import { Program, image as programImage } from '../../support/power-program.ts';
 
 const MIB = 1 << 20;
 const LIMIT = 1e9;
@@ -80,5 +82,73 @@ describe('the pool of secure-PFNs of the KVM half (power-pef.md 5.4, 5.7)', () =
     const { report } = run({ names: ['reboot'], memory: 16 * MIB, secureMemory: 32 * MIB, securePfns: 256 });
     expect(report.vmState).toBe('secure');
     expect(report.calls).toMatchObject({ H_SVM_INIT_DONE: 3, UV_SVM_TERMINATE: 3 });
+  });
+});
+
+describe('memory plugged into an SVM (power-pef.md 5.5, 10.2 #47)', () => {
+  const MEMORY = 8 * MIB;
+  const PLUGGED = 2 * 65536;
+  /** All frames but the two that the Ultravisor reserves and shares. */
+  const ALL = MEMORY / 65536 - 2;
+  /** Turns of two instructions: more than a time slice, so that the hypervisor has control in between. */
+  const DELAY = 6_000_000;
+
+  /** Becomes secure, has a break in which memory comes, stores to its last word if it is to, and loads it. */
+  function plugIn(securePfns: number, touches: boolean) {
+    const program = new Program().becomeSecure(true).print('secure\n').delay(DELAY);
+    const at = MEMORY + PLUGGED - 8;
+    if (touches)
+      program
+        .li(20, at)
+        .ld(22, 0, 20)
+        .printRegister(22)
+        .li(21, 0x4142434445464748n)
+        .std(21, 0, 20)
+        .ld(22, 0, 20)
+        .printRegister(22);
+    program.powerOff();
+    const trace = new MemoryTrace();
+    const machine = createMachine({ arch: 'powerpc', protected: true, securePfns, trace });
+    const file = { file: 'plugged.elf', bytes: programImage(program) };
+    const vm = machine.addVm({ name: 'svm', image: file, memory: MEMORY, maxMemory: 9 * MIB, entry: 'fdt' });
+    const text = () => new TextDecoder().decode(vm.console.written());
+    for (let limit = 10_000; text() === ''; limit += 10_000) expect(machine.run(limit).kind).toBe('limit');
+    const before = trace.events.length;
+    const { base } = vm.plugMemory(PLUGGED);
+    expect(base).toBe(MEMORY);
+    const outcome = machine.run(LIMIT);
+    const registered = trace.events
+      .slice(before)
+      .filter((event) => event.type === 'call' && event.name === 'UV_REGISTER_MEM_SLOT').length;
+    return { outcome: outcome.kind, text: text(), registered, report: machine.report(), trace };
+  }
+
+  it('with as many secure-PFNs as it has frames: the guest finds zeros, and keeps what it stores', () => {
+    const { outcome, text, registered } = plugIn(ALL + 2, true);
+    expect({ outcome, text, registered }).toEqual({
+      outcome: 'poweroff',
+      text: 'secure\n\0\0\0\0\0\0\0\0ABCDEFGH',
+      registered: 1,
+    });
+  });
+
+  it.each([
+    ['one too few', ALL + 1],
+    ['none left', ALL],
+  ])('%s: the Ultravisor is not told, and a guest that does not touch it does not notice', (_, securePfns) => {
+    const { outcome, text, registered, report } = plugIn(securePfns, false);
+    expect({ outcome, text, registered }).toEqual({ outcome: 'poweroff', text: 'secure\n', registered: 0 });
+    expect(report.vmState).toBe('secure');
+  });
+
+  it.each([
+    ['one too few', ALL + 1],
+    ['none left', ALL],
+  ])('%s: one that touches it is killed, and has said nothing', (_, securePfns) => {
+    const { outcome, text, registered, report, trace } = plugIn(securePfns, true);
+    expect({ outcome, text, registered }).toEqual({ outcome: 'terminated', text: 'secure\n', registered: 0 });
+    expect(report.vmState).toBe('dead');
+    const notes = trace.ofType('note').map((event) => event.text);
+    expect(notes).toContainEqual(expect.stringMatching(/^the SVM in LPID 1 is killed: .*0x810000, in no slot/));
   });
 });
