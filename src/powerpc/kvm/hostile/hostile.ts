@@ -1,6 +1,6 @@
 import type { HostView } from '../../../machine/host-view.ts';
 import type { RealAddress } from '../../../machine/types.ts';
-import { type Gfn, HCALL, VECTOR } from '../../abi.ts';
+import { type Gfn, HCALL, ULTRACALL, VECTOR } from '../../abi.ts';
 import type { MemoryRange } from '../host-pages.ts';
 import type { ExitJob } from '../job.ts';
 import type { Ctx, EntryStub, KvmHooks } from '../state.ts';
@@ -16,6 +16,7 @@ const NEWLINE = 0x0a;
 /** A hostile hypervisor: KVM with the moves of one attack. */
 export class Hostile implements KvmHooks {
   readonly toolbox: Toolbox;
+  readonly #attack: Attack;
   readonly #moves: Moves;
   #lines = 0;
   #secureLines = false;
@@ -31,6 +32,7 @@ export class Hostile implements KvmHooks {
   constructor(attack: Attack, device: HostView, secure: MemoryRange | null) {
     const pagedOut = (gfn: Gfn, page: RealAddress, vm: Vm): void => this.#moves.pagedOut?.(gfn, page, vm);
     this.toolbox = new Toolbox({ device, secure, pagedOut });
+    this.#attack = attack;
     this.#moves = attack.begin(this.toolbox);
   }
 
@@ -64,6 +66,8 @@ export class Hostile implements KvmHooks {
 
   ultracall(ctx: Ctx, number: number, args: readonly (bigint | number)[]): readonly (bigint | number)[] {
     this.toolbox.at(ctx);
+    // All but UV_RETURN begin with the LPID that they are for.
+    if (number !== ULTRACALL.UV_RETURN && Number(args[0]) !== this.toolbox.victim.lpid) return args;
     return this.#moves.ultracall?.(number, args) ?? args;
   }
 
@@ -74,13 +78,19 @@ export class Hostile implements KvmHooks {
 
   pageIn(ctx: Ctx, vm: Vm, gfn: Gfn, page: RealAddress): RealAddress {
     this.toolbox.at(ctx);
+    if (!this.#concerns(vm)) return page;
     if (this.toolbox.isSecure(vm)) this.#noticeRefusal(vm, gfn);
     return this.#moves.pageIn?.(gfn, page, vm) ?? page;
   }
 
   pagedOut(ctx: Ctx, vm: Vm, gfn: Gfn, page: RealAddress): void {
     this.toolbox.at(ctx);
-    this.#moves.pagedOut?.(gfn, page, vm);
+    if (this.#concerns(vm)) this.#moves.pagedOut?.(gfn, page, vm);
+  }
+
+  /** Only the first VM is attacked; pages of the second are of use to an attack that says so. */
+  #concerns(vm: Vm): boolean {
+    return vm === this.toolbox.victim || (this.#attack.accomplice === true && vm === this.toolbox.accomplice);
   }
 
   /** A guest whose page is never taken back would fault for ever: sooner or later any hypervisor ends it. */
