@@ -103,14 +103,14 @@ function ignoredAnswers({ events }: VictimRun): string[] {
     const what = Number.parseInt(at, 16) < LOWEST_COOKIE ? `interrupt 0x${at}` : 'another address';
     counts.set(what, (counts.get(what) ?? 0) + 1);
   }
-  return [...counts].map(([what, count]) => `UV_RETURN with ${what}: ignored (${count} times)`);
+  return [...counts].map(([what, count]) => `UV_RETURN with ${what}: ignored (${often(count)})`);
 }
 
 /** The page that the attack wanted to be used on had lost its mapping. */
 function unmappedPages({ events, attempts }: VictimRun): string[] {
   if (!attempts.has('keeping a translation')) return [];
   const out = events.filter((event) => event.type === 'page-state' && event.to === 'PAGEDOUT').length;
-  return out > 0 ? [`UV_PAGE_OUT: unmapped and forgotten first (${out} times)`] : [];
+  return out > 0 ? [`UV_PAGE_OUT: unmapped and forgotten first (${often(out)})`] : [];
 }
 
 function memoryRefusals({ events }: VictimRun): string[] {
@@ -119,14 +119,14 @@ function memoryRefusals({ events }: VictimRun): string[] {
   const byDevice = secure.filter(({ agent }) => agent === 'device').length;
   const byCpu = secure.length - byDevice;
   return [
-    ...(byCpu > 0 ? [`machine check: secure memory (${byCpu} times)`] : []),
-    ...(byDevice > 0 ? [`device error: secure memory (${byDevice} times)`] : []),
+    ...(byCpu > 0 ? [`machine check: secure memory (${often(byCpu)})`] : []),
+    ...(byDevice > 0 ? [`device error: secure memory (${often(byDevice)})`] : []),
   ];
 }
 
 function registerRefusals({ attempts }: VictimRun): string[] {
   const refused = (['mfspr', 'mtspr'] as const).filter((means) => (attempts.get(means)?.refused ?? 0) > 0);
-  return refused.map((means) => `HEAI at ${means} (${attempts.get(means)?.refused} times)`);
+  return refused.map((means) => `HEAI at ${means} (${often(attempts.get(means)?.refused ?? 0)})`);
 }
 
 function callRefusals({ events }: VictimRun): string[] {
@@ -137,7 +137,7 @@ function callRefusals({ events }: VictimRun): string[] {
     const text = `${ultracallName(event.number)}: ${codeName(event.result)}`;
     counts.set(text, (counts.get(text) ?? 0) + 1);
   }
-  return [...counts].map(([text, count]) => (count > 1 ? `${text} (${count} times)` : text));
+  return [...counts].map(([text, count]) => (count > 1 ? `${text} (${often(count)})` : text));
 }
 
 function codeName(result: bigint): string {
