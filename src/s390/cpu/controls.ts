@@ -150,6 +150,8 @@ export class Controls {
     if (core.isProblemState && !IN_PROBLEM_STATE.has(name)) return { program: PGM.PRIVILEGED_OPERATION };
     const work = new ControlWork(core, instruction, head, tail);
     this.#current = work;
+    // A control block is on a doubleword boundary (s390-pv.md 2.2).
+    if (name === 'uvc' && (work.addressIn(work.field('R2')) & 7n) !== 0n) return { program: PGM.SPECIFICATION };
     const sie = this.#parts.sie();
     const intercepted = sie.guest === null ? null : sie.intercept(work);
     return intercepted ?? this.perform(work);

@@ -1,3 +1,4 @@
+import type { RealAddress } from '../../machine/types.ts';
 import { UV_RC, UVC, UVCB, type UvCommand, type UvcName } from '../abi.ts';
 import type { HostCall, HostCallAnswer } from '../cpu/ultravisor-port.ts';
 import type { Command, CommandResult, UvContext } from './context.ts';
@@ -13,6 +14,7 @@ import { dumpComplete, dumpCpu, dumpInit, dumpStorageState } from './dump.ts';
 import { GUEST_COMMANDS } from './guest-calls.ts';
 import { pagesOf } from './host-storage.ts';
 import { init } from './init.ts';
+import { PAGE } from './limits.ts';
 import { prepareReset } from './prepare-reset.ts';
 import { query, queryKeys } from './query.ts';
 import { setParameters } from './set-parameters.ts';
@@ -91,6 +93,7 @@ export function hostCall(uv: UvContext, host: HostCall): HostCallAnswer {
   const bytes = host.read('home', host.controlBlock, length);
   if (bytes === null) return 'fault';
   const block = new ControlBlock(bytes);
+  const pieces = piecesOf(host, length);
   const number = block.command;
   const name = commandName(number);
   uv.trace?.emit({
@@ -103,30 +106,46 @@ export function hostCall(uv: UvContext, host: HostCall): HostCallAnswer {
     args: [host.controlBlock],
     from: 'hypervisor',
   });
-  const result = serve(uv, host, name, block);
+  const result = serve(uv, host, name, block, pieces);
   const { rc, rrc } = typeof result === 'number' ? { rc: result, rrc: 0 } : result;
   uv.trace?.emit({ type: 'call-return', at: uv.clock(), cpu: host.cpu, kind: 'ultracall', number, result: BigInt(rc) });
-  if (!host.write('home', host.controlBlock, block.answered(rc, rrc))) {
-    throw new Error('a control block has become inaccessible while it was being served');
-  }
+  const answer = block.answered(rc, rrc);
+  for (const { at, offset, size } of pieces) uv.view.write(at, answer.subarray(offset, offset + size));
   return rc === UV_RC.EXECUTED ? 0 : 1;
 }
 
-function serve(uv: UvContext, host: HostCall, name: UvcName | undefined, block: ControlBlock): CommandResult {
+function serve(
+  uv: UvContext,
+  host: HostCall,
+  name: UvcName | undefined,
+  block: ControlBlock,
+  pieces: readonly Piece[],
+): CommandResult {
   const handler = name === undefined ? undefined : HANDLERS[name];
   if (name === undefined || handler === undefined) return UV_RC.INVALID_COMMAND;
   if (!uv.state.initialized && !ALWAYS.has(name)) return UV_RC.INVALID_STATE;
   // Real hardware takes a header without the length it needs; so `block` may be shorter than its fields.
   if (!isLength(name, block.length)) return UV_RC.INVALID_LENGTH;
-  return handler({ uv, host, block, blockPages: blockPages(host, block.length) });
+  return handler({ uv, host, block, blockPages: new Set(pieces.flatMap(({ at, size }) => pagesOf(at, size))) });
 }
 
-function blockPages(host: HostCall, length: number): ReadonlySet<number> {
-  const pages = new Set<number>();
-  const last = host.controlBlock + BigInt(length - 1);
-  for (const address of [host.controlBlock, last]) {
-    const found = host.translate('home', BigInt.asUintN(64, address));
-    if ('absolute' in found) for (const page of pagesOf(found.absolute, 1)) pages.add(page);
+/** A part of the control block that lies on one page. */
+interface Piece {
+  readonly at: RealAddress;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Where the control block lies. The answer goes there even if the command takes tables away by which the host reaches it. */
+function piecesOf(host: HostCall, length: number): Piece[] {
+  const pieces: Piece[] = [];
+  for (let offset = 0; offset < length; ) {
+    const address = BigInt.asUintN(64, host.controlBlock + BigInt(offset));
+    const found = host.translate('home', address);
+    if ('code' in found) throw new Error('a control block that was read leads nowhere');
+    const size = Math.min(length - offset, PAGE - (found.absolute % PAGE));
+    pieces.push({ at: found.absolute, offset, size });
+    offset += size;
   }
-  return pages;
+  return pieces;
 }
