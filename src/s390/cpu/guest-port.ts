@@ -8,6 +8,7 @@ import {
   programInterruption,
   restartInterruption,
 } from './interruptions.ts';
+import { HOST_EXCEPTION } from './sie-storage.ts';
 import type { GuestInterruption, GuestPort, SecureCpu } from './ultravisor-port.ts';
 
 /** Bits of CR0 that open a guest for external interruptions, by code. */
@@ -37,6 +38,10 @@ export class GuestCpuPort extends CpuAccess implements GuestPort {
 
   get tod(): bigint {
     return this.core.timers.tod.value;
+  }
+
+  get refusedByHost(): boolean {
+    return this.core.mmu.fault.code === HOST_EXCEPTION;
   }
 
   advance(length: 2 | 4 | 6): void {

@@ -166,6 +166,8 @@ export interface GuestPort extends CpuRegisters, CpuStorage {
   readonly guest: SecureCpu;
   /** The TOD clock of the machine. */
   readonly tod: bigint;
+  /** Whether the access that was refused last is the host's business, and not an exception of the guest's. */
+  readonly refusedByHost: boolean;
   /** Moves the PSW behind an instruction of this length. */
   advance(length: 2 | 4 | 6): void;
   /** Does the instruction of the event as for any guest, the PSW stays. A notification tells of it afterwards (4.5). */

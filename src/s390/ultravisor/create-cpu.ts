@@ -58,6 +58,7 @@ export function createCpu(command: Command): CommandResult {
     startable: false,
     wasReset: true,
     runsOn: null,
+    sida: null,
     pending: null,
     servcDone: false,
     left: { timer: 0n, tod: uv.hardware.tod() },

@@ -1,11 +1,10 @@
-import type { RealAddress } from '../../machine/types.ts';
-import { PSW, SD } from '../abi.ts';
+import { ICPT, PSW, SD, VALIDITY } from '../abi.ts';
 import type { GuestState } from '../cpu/guest-state.ts';
 import { StateDescription } from '../cpu/sie-description.ts';
 import type { UvContext } from './context.ts';
 import { isHosts } from './host-storage.ts';
 import { PAGE } from './limits.ts';
-import type { SecureCpuRecord } from './state.ts';
+import type { InstructionDataArea, SecureCpuRecord } from './state.ts';
 
 /** The host's state description of a secure CPU. */
 export function descriptionOf(uv: UvContext, cpu: SecureCpuRecord): StateDescription {
@@ -32,7 +31,10 @@ export interface Shown {
   readonly sida?: Uint8Array;
 }
 
-/** Writes what the host sees when SIE ends (4.12, X1 and X2). */
+/**
+ * Writes what the host sees when SIE ends (4.12, X1 and X2). A host that has taken the instruction data area away meanwhile, where the instruction needs it,
+ * sees a validity interception.
+ */
 export function show(uv: UvContext, cpu: SecureCpuRecord, guest: GuestState, shown: Shown): void {
   const sd = descriptionOf(uv, cpu);
   sd.setU8(SD.ICPTCODE, shown.code);
@@ -45,14 +47,13 @@ export function show(uv: UvContext, cpu: SecureCpuRecord, guest: GuestState, sho
   sd.setU64(SD.CPU_TIMER, guest.cpuTimer);
   sd.setU64(SD.CLOCK_COMPARATOR, guest.clockComparator);
   for (let n = 0; n < 16; n++) sd.setU64(SD.SECURE_GR + 8 * n, shown.gr?.[n] ?? 0n);
-  if (shown.sida !== undefined) writeSida(uv, sd, shown.sida);
+  if (shown.sida === undefined || writeSida(uv, cpu, shown.sida)) return;
+  sd.setU8(SD.ICPTCODE, ICPT.VALIDITY);
+  sd.setU32(SD.IPB, VALIDITY.DESCRIPTION << 16);
 }
 
 /** The instruction data area that the state description names: all of it the host's. @returns null where it is not */
-export function sidaOf(
-  uv: UvContext,
-  sd: StateDescription,
-): { readonly at: RealAddress; readonly bytes: number } | null {
+export function sidaOf(uv: UvContext, sd: StateDescription): InstructionDataArea | null {
   const designation = sd.u64(SD.GBEA_OR_SIDA);
   const bytes = (Number(designation & 0xffn) + 1) * PAGE;
   if ((designation & 0xf00n) !== 0n) return null;
@@ -60,16 +61,16 @@ export function sidaOf(
   return at === undefined ? null : { at, bytes };
 }
 
-function writeSida(uv: UvContext, sd: StateDescription, bytes: Uint8Array): void {
-  const sida = sidaOf(uv, sd);
-  if (sida === null || bytes.length > sida.bytes)
-    throw new Error('the instruction data area has changed while SIE ran');
+/** @returns false if the host has given its area away since SIE began */
+function writeSida(uv: UvContext, { sida }: SecureCpuRecord, bytes: Uint8Array): boolean {
+  if (sida === null) throw new Error('a CPU without an instruction data area has run');
+  if (bytes.length > sida.bytes || isHosts(uv, BigInt(sida.at), sida.bytes) === undefined) return false;
   uv.view.write(sida.at, bytes);
+  return true;
 }
 
-/** What the host has put at the start of the instruction data area; read once. */
-export function readSida(uv: UvContext, sd: StateDescription, length: number): Uint8Array {
-  const sida = sidaOf(uv, sd);
+/** What the host has put at the start of the instruction data area with which SIE has just begun; read once. */
+export function readSida(uv: UvContext, { sida }: SecureCpuRecord, length: number): Uint8Array {
   if (sida === null || length > sida.bytes) throw new Error('the instruction data area was not checked');
   return uv.view.read(sida.at, length);
 }

@@ -50,11 +50,13 @@ export function dumpStorageState(command: Command): CommandResult {
   if (config.dump === null) return UV_RC.INVALID_STATE;
   const first = block.u64(UVCB.DUMP.ADDRESS);
   if (first % BigInt(MIB) !== 0n || first >= config.length) return DUMP_RC.ADDRESS;
-  const state = new Uint8Array(DUMP_STATE_PER_MIB);
-  for (let n = 0; n < MIB / PAGE; n++) {
-    state.set(component(config.pages.get(Number(first) + n * PAGE)), n * COMPONENT);
-  }
-  return give(command, state);
+  return give(command, DUMP_STATE_PER_MIB, () => {
+    const state = new Uint8Array(DUMP_STATE_PER_MIB);
+    for (let n = 0; n < MIB / PAGE; n++) {
+      state.set(component(config.pages.get(Number(first) + n * PAGE)), n * COMPONENT);
+    }
+    return state;
+  });
 }
 
 /** A page that is secure still has no tweak: the host reads what it exports first. */
@@ -78,7 +80,7 @@ export function dumpCpu(command: Command): CommandResult {
   if (typeof cpu === 'number') return cpu;
   const { dump } = cpu.config;
   if (dump === null) return UV_RC.INVALID_STATE;
-  return give(command, seal(uv, dump, registers(cpu), { size: DUMP_CPU_SIZE, aad: 32, ivAt: 8 }));
+  return give(command, DUMP_CPU_SIZE, () => seal(uv, dump, registers(cpu), { size: DUMP_CPU_SIZE, aad: 32, ivAt: 8 }));
 }
 
 /** UVC.DUMP_COMPLETE: what pages were encrypted with; the guest may run again. */
@@ -88,11 +90,13 @@ export function dumpComplete(command: Command): CommandResult {
   if (typeof config === 'number') return config;
   const { dump } = config;
   if (dump === null) return UV_RC.INVALID_STATE;
-  const keys = pageKeysOf(uv, config);
-  const secrets = new Uint8Array(176);
-  secrets.set(keys.nonce, 0);
-  secrets.set(keys.cipher, 16);
-  const result = give(command, seal(uv, dump, secrets, { size: DUMP_COMPLETE_SIZE, aad: 96, ivAt: 80, seedAt: 16 }));
+  const result = give(command, DUMP_COMPLETE_SIZE, () => {
+    const keys = pageKeysOf(uv, config);
+    const secrets = new Uint8Array(176);
+    secrets.set(keys.nonce, 0);
+    secrets.set(keys.cipher, 16);
+    return seal(uv, dump, secrets, { size: DUMP_COMPLETE_SIZE, aad: 96, ivAt: 80, seedAt: 16 });
+  });
   if (result !== UV_RC.EXECUTED) return result;
   dump.key.fill(0);
   config.dump = null;
@@ -148,7 +152,10 @@ function registers({ guest, pending }: SecureCpuRecord): Uint8Array {
   return bytes;
 }
 
-/** Puts output where the host wants it, all of it or nothing. */
-function give({ host, block }: Command, bytes: Uint8Array): number {
-  return host.write('home', block.u64(UVCB.DUMP.AREA), bytes) ? UV_RC.EXECUTED : DUMP_RC.ACCESS;
+/** Puts output where the host wants it, all of it or nothing. It is made only if it can be given: no IV is spent in vain. */
+function give({ host, block }: Command, size: number, make: () => Uint8Array): number {
+  const area = block.u64(UVCB.DUMP.AREA);
+  if (!host.reaches('home', area, size, 'store')) return DUMP_RC.ACCESS;
+  if (!host.write('home', area, make())) throw new Error('an area that could be reached is not written');
+  return UV_RC.EXECUTED;
 }

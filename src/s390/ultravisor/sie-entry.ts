@@ -23,7 +23,8 @@ export function enterSie(uv: UvContext, request: SieRequest): SieAnswer {
   const config = state.configs.get(sd.u64(SD.CONFIG_HANDLE));
   if (cpu === undefined || config === undefined || cpu.config !== config) return refuse(sd, VALIDITY.HANDLE);
   if (cpu.description !== address) return refuse(sd, VALIDITY.HANDLE);
-  if ((sd.u8(SD.ECB2) & ECB2.ESCA) === 0 || sd.u16(SD.CPU_ADDRESS) !== cpu.number || sidaOf(uv, sd) === null) {
+  const sida = sidaOf(uv, sd);
+  if ((sd.u8(SD.ECB2) & ECB2.ESCA) === 0 || sd.u16(SD.CPU_ADDRESS) !== cpu.number || sida === null) {
     return refuse(sd, VALIDITY.DESCRIPTION);
   }
   if (request.asce !== config.asce) return refuse(sd, VALIDITY.ASCE);
@@ -45,6 +46,7 @@ export function enterSie(uv: UvContext, request: SieRequest): SieAnswer {
   }
   if (!isPrefixThere(cpu)) return prefixNotSecure(uv, cpu, sd);
   cpu.runsOn = request.cpu;
+  cpu.sida = sida;
   return {
     configuration: config,
     state: guest,
@@ -152,8 +154,12 @@ function complete(
   if (row === undefined) throw new Error(`nothing completes ${pending.name}`);
   const cc = Number((sd.u64(SD.PSW) >> PSW_CC_SHIFT) & CC);
   if (pending.operand !== null && pending.answer > 0 && row.answers(cc)) {
-    const bytes = readSida(uv, sd, pending.answer);
-    if (!port.write(row.kind, pending.operand, bytes)) return 'fault';
+    const bytes = readSida(uv, cpu, pending.answer);
+    if (!port.write(row.kind, pending.operand, bytes)) {
+      // Another CPU of the guest's has changed its tables meanwhile: the instruction ends with the exception.
+      if (!port.refusedByHost) cpu.pending = null;
+      return 'fault';
+    }
   }
   const text = textOf(pending.head);
   for (const [theirs, ours] of Object.entries(row.registers(text))) {

@@ -101,6 +101,12 @@ export interface Configuration {
 /** State of a secure CPU (1.5). */
 export type SecureCpuState = 'OPERATING' | 'STOPPED' | 'CHECK-STOP' | 'LOAD';
 
+/** SIDA: whole pages of the host's through which operands go. */
+export interface InstructionDataArea {
+  readonly at: RealAddress;
+  readonly bytes: number;
+}
+
 /** A secure CPU. */
 export interface SecureCpuRecord {
   readonly handle: bigint;
@@ -120,6 +126,8 @@ export interface SecureCpuRecord {
   wasReset: boolean;
   /** Position of the CPU of the machine on which it runs. */
   runsOn: number | null;
+  /** The instruction data area with which SIE has begun last. */
+  sida: InstructionDataArea | null;
   /** The instruction that the host is doing for it. */
   pending: PendingInstruction | null;
   /** SERVC is complete, and the host is to hear of it before the next instruction. */

@@ -49,6 +49,9 @@ export const SECOND = 0x10_0000;
 
 export const ASCE = { first: 0xa0_0100n, second: 0xb0_0100n } as const;
 
+/** Whether this is a page of the storage that INIT has taken: it is one for all. */
+const isBase = (page: unknown): boolean => typeof page === 'number' && page >= HIGH && page < HIGH + 0x10_0000;
+
 /** Fields of a control block: offset, bytes, value. */
 export type UvcField = readonly [offset: number, bytes: 1 | 2 | 4 | 8, value: bigint | number];
 
@@ -87,6 +90,7 @@ export function imageOf(bytes: Uint8Array): Image {
 }
 
 export const IMAGE = imageOf(s390SecureImage('hello').bytes);
+const DUMPABLE = imageOf(s390SecureImage('hello', '', 0x2000_0000n).bytes);
 
 /**
  * An Ultravisor, and a host that does as it is told. Its home space is absolute storage; while `tables` is not empty every access through it needs these pages to be the
@@ -216,10 +220,7 @@ export class UvHost {
     const config = this.expect('CREATE_CONFIG', this.configFields(second)).block.getBigUint64(UVCB.HANDLE);
     this.configs.push(config);
     for (let number = 0; number < cpus; number++) {
-      const description = AT.description + (second ? SECOND : 0) + number * PAGE;
-      const address = new Uint8Array(2);
-      new DataView(address.buffer).setUint16(0, number);
-      this.view.write((description + SD.CPU_ADDRESS) as RealAddress, address);
+      this.#setCpuAddress(number, second);
       const fields = this.cpuFields(config, number, second);
       this.cpus.push(this.expect('CREATE_CPU', fields).block.getBigUint64(UVCB.CREATE_CPU.HANDLE));
     }
@@ -277,6 +278,28 @@ export class UvHost {
     ]);
   }
 
+  /** An image that may be dumped (PCF bit 34). */
+  get dumpable(): Image {
+    return DUMPABLE;
+  }
+
+  dump(name: 'DUMP_CPU' | 'DUMP_STORAGE_STATE' | 'DUMP_COMPLETE', handle: bigint, address = 0): Answer {
+    const F = UVCB.DUMP;
+    const more: UvcField[] = name === 'DUMP_STORAGE_STATE' ? [[F.ADDRESS, 8, address]] : [];
+    return this.call(name, [[F.HANDLE, 8, handle], [F.AREA, 8, AT.area], ...more]);
+  }
+
+  createAnotherCpu(config: bigint, number = 9): Answer {
+    this.#setCpuAddress(number, false);
+    return this.call('CREATE_CPU', this.cpuFields(config, number));
+  }
+
+  /** Writes what commands leave in the host's own storage before they are refused: nothing of it is theirs. */
+  settle(): void {
+    this.#setCpuAddress(9, false);
+    this.view.write(AT.header as RealAddress, IMAGE.header);
+  }
+
   setState(cpu: bigint, state: number): Answer {
     return this.call('CPU_SET_STATE', [
       [UVCB.CPU_SET_STATE.CPU, 8, cpu],
@@ -306,11 +329,18 @@ export class UvHost {
       if (key === 'config') return (value as { handle: bigint }).handle.toString();
       // Running digests cannot be looked into; `pages` counts what went into them.
       if (key === 'lists') return undefined;
-      if (value instanceof Map) return [...value].map(([k, v]) => [String(k), v]);
+      if (value instanceof Map)
+        return [...value].filter(([k]) => !(state.initialized && isBase(k))).map(([k, v]) => [String(k), v]);
       if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
       return typeof value === 'bigint' ? value.toString() : value;
     });
     return `${digest.digest('hex')} ${books}`;
+  }
+
+  /** A state description is of the CPU whose address it has. */
+  #setCpuAddress(number: number, second: boolean): void {
+    const description = AT.description + (second ? SECOND : 0) + number * PAGE;
+    this.view.write((description + SD.CPU_ADDRESS) as RealAddress, Uint8Array.of(number >> 8, number & 0xff));
   }
 
   #isOpen(address: number, length: number): boolean {
